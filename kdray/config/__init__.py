@@ -1,0 +1,1 @@
+"""The words of a search-space file: domains, plain sections, loading."""

@@ -1,0 +1,207 @@
+"""The plain sections of a search-space file: no domains, except in `training` and `student`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from kdray.config.validation import Section
+
+Direction = Literal["maximize", "minimize"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+NumberFormat = Literal["float32", "float16"]
+ClassWeights = Literal["none", "balanced"] | list[Annotated[float, Field(gt=0)]]
+
+
+class Architecture(Section):
+    """Shape of an encoder that is built from scratch (BERT)."""
+
+    layers: int = Field(4, ge=1, description="Transformer layers.")
+    hidden_size: int = Field(128, ge=2, description="Width of the hidden states.")
+    heads: int = Field(4, ge=1, description="Attention heads a layer.")
+    intermediate_size: int = Field(512, ge=1, description="Units of the feed-forward part.")
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> "Architecture":
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of heads, "
+                f"but got hidden_size={self.hidden_size}, heads={self.heads}"
+            )
+        return self
+
+
+class TeacherArchitecture(Architecture):
+    """Shape of a teacher that is built from scratch, with its tokenizer."""
+
+    vocabulary_size: int = Field(4000, ge=100, description="WordPiece tokens, specials included.")
+
+
+class Training(Section):
+    """How a model is trained: AdamW, linear warm-up, then linear decay."""
+
+    epochs: int = Field(4, ge=1, description="Passes over the training set.")
+    batch_size: int = Field(32, ge=1, description="Examples a step.")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Peak of the schedule.")
+    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="Share of the steps that warm up.")
+    weight_decay: float = Field(0.01, ge=0, description="Not on norms and biases.")
+    gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    precision: Precision = Field("auto", description="Number format of the forward pass.")
+    seed: int = Field(0, ge=0, description="Of initialisation, order and dropout.")
+
+
+class TeacherTraining(Training):
+    """How a teacher is fine-tuned."""
+
+    epochs: int = Field(8, ge=1, description="Passes over the training set.")
+    class_weights: ClassWeights = Field(
+        "none", description="Weight of each label in the loss; balanced: from the training set."
+    )
+
+
+class Verification(Section):
+    """When a teacher is good enough to teach."""
+
+    metric: str = Field("macro_f1", description="A quality metric, on validation.")
+    minimum: float = Field(0.4, ge=0, le=1, description="The least value that is good enough.")
+    on_failure: Literal["stop", "warn"] = Field("stop", description="End the sweep, or go on.")
+
+
+class Teacher(Section):
+    """Who teaches."""
+
+    model: str | None = Field(
+        None, description="Hub id or folder of a sequence classifier; null: built from scratch."
+    )
+    architecture: TeacherArchitecture = Field(
+        default_factory=TeacherArchitecture, description="Shape of a teacher from scratch."
+    )
+    training: TeacherTraining | None = Field(
+        default_factory=TeacherTraining, description="null: the model is fine-tuned already."
+    )
+    verify: Verification = Field(
+        default_factory=Verification, description="When it is good enough."
+    )
+
+    @model_validator(mode="after")
+    def _a_new_teacher_is_trained(self) -> "Teacher":
+        if self.model is None and self.training is None:
+            raise ValueError("a teacher without `model` must be trained; give one of the two")
+        return self
+
+
+class Student(Section):
+    """Where a student starts from."""
+
+    initial: str = Field(
+        "teacher_layers",
+        description="teacher_layers (evenly spaced copies), scratch, or a hub id or folder.",
+    )
+    layers: int | None = Field(None, ge=1, description="Layers; null: all that `initial` has.")
+    architecture: Architecture | None = Field(None, description="Shape, with `initial: scratch`.")
+    weights: NumberFormat = Field("float32", description="Number format of the stored weights.")
+
+    @model_validator(mode="after")
+    def _scratch_has_a_shape(self) -> "Student":
+        if (self.initial == "scratch") != (self.architecture is not None):
+            raise ValueError("`architecture` goes with `initial: scratch`, and only with it")
+        if self.architecture is not None and self.layers is not None:
+            raise ValueError("`layers` is given twice; with scratch only `architecture.layers`")
+        return self
+
+
+class Evaluation(Section):
+    """How students are measured."""
+
+    thresholds: Literal["fixed", "tuned"] = Field(
+        "fixed", description="Multi-label decisions at 0.5, or tuned for each label on validation."
+    )
+
+
+class Tpe(Section):
+    """Tree-structured Parzen estimator, for several objectives (Ozaki et al., 2022)."""
+
+    name: Literal["tpe"] = "tpe"
+    startup_trials: int | None = Field(
+        None, ge=1, description="Random trials first; null: a third of the trials, 4 to 10."
+    )
+
+
+class Nsga2(Section):
+    """Non-dominated sorting genetic algorithm (Deb et al., 2002)."""
+
+    name: Literal["nsga2"] = "nsga2"
+    population_size: int = Field(10, ge=2, description="Trials a generation.")
+
+
+class Gp(Section):
+    """Gaussian process with expected hypervolume improvement."""
+
+    name: Literal["gp"] = "gp"
+    startup_trials: int = Field(6, ge=1, description="Random trials first.")
+
+
+class RandomSearch(Section):
+    """Independent draws."""
+
+    name: Literal["random"] = "random"
+
+
+class Grid(Section):
+    """Every combination once; continuous domains are refused."""
+
+    name: Literal["grid"] = "grid"
+
+
+class PointsOnly(Section):
+    """Nothing but `search.points`."""
+
+    name: Literal["none"] = "none"
+
+
+Sampler = Annotated[
+    Tpe | Nsga2 | Gp | RandomSearch | Grid | PointsOnly, Field(discriminator="name")
+]
+
+
+class Search(Section):
+    """How the space is searched."""
+
+    trials: int = Field(24, ge=1, description="Trials in all; a grid or points may be fewer.")
+    sampler: Sampler = Field(
+        default_factory=Tpe,
+        description="tpe, nsga2, gp, random, grid or none, or a mapping with options.",
+    )
+    scheduler: Literal["fifo"] = Field("fifo", description="Every trial runs to its end.")
+    time_budget_s: float | None = Field(None, gt=0, description="No new trials after that.")
+    points: list[dict[str, Any]] = Field(
+        default_factory=list, description="Configurations to try first."
+    )
+    keep: Literal["front", "all", "none"] = Field("front", description="Whose weights are kept.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_a_sampler(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("sampler"), str):
+            return {**value, "sampler": {"name": value["sampler"]}}
+        return value
+
+
+class Resources(Section):
+    """What one trial gets."""
+
+    cpus_per_trial: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+        "auto", description="CPU cores; auto: one, or the cores shared out among the GPU slots."
+    )
+    gpus_per_trial: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
+        "auto", description="GPUs; auto: one where there are GPUs."
+    )
+    max_concurrent_trials: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="Trials side by side; auto: as many as fit."
+    )
+
+
+class Tracking(Section):
+    """Where MLflow records the sweep."""
+
+    uri: str | None = Field(None, description="null: a SQLite store beside the sweep's output.")
+    experiment: str | None = Field(None, description="null: the sweep's name.")

@@ -1,0 +1,1 @@
+"""Data: sources, checks, tokenising once, length-bucketed batches."""

@@ -1,0 +1,76 @@
+"""Encoded examples in flat arrays: they travel through shared memory without a copy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of unequal length, end to end.
+
+    Attributes:
+        values: All rows, (sum of lengths, ...).
+        offsets: Where each row starts, and the end of the last, (rows + 1,).
+        pad: What fills a shorter row of a batch.
+    """
+
+    values: npt.NDArray[np.generic]
+    offsets: npt.NDArray[np.int64]
+    pad: int = 0
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Length of each row."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: Rows, length: int) -> npt.NDArray[np.generic]:
+        """Returns the rows side by side, (len(rows), length, ...), filled with `pad`."""
+        inside = np.arange(length) < self.lengths[rows][:, None]
+        where = (self.offsets[rows][:, None] + np.arange(length))[inside]
+        batch = np.full((len(rows), length, *self.values.shape[1:]), self.pad, self.values.dtype)
+        batch[inside] = self.values[where]
+        return batch
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split, encoded.
+
+    Attributes:
+        columns: Inputs of the model by name: ragged rows, or an array with one row an example.
+        lengths: Length of each example in positions (tokens), (examples,).
+        targets: As in `Examples`.
+        mask: Name of the input that tells real positions from padding; None where there is none.
+    """
+
+    columns: Mapping[str, Ragged | npt.NDArray[np.generic]]
+    lengths: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.generic]
+    mask: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def arrays(self, rows: Rows) -> dict[str, npt.NDArray[np.generic]]:
+        """Returns the inputs of some examples, padded to the longest of them."""
+        length = int(self.lengths[rows].max())
+        inputs = {
+            name: column.padded(rows, length) if isinstance(column, Ragged) else column[rows]
+            for name, column in self.columns.items()
+        }
+        if self.mask:
+            inputs[self.mask] = (np.arange(length) < self.lengths[rows][:, None]).astype(np.int64)
+        return inputs
+
+
+def ragged(rows: list[list[int]], pad: int) -> Ragged:
+    """Returns lists of token ids as one ragged column."""
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = np.fromiter((token for row in rows for token in row), np.int32, int(offsets[-1]))
+    return Ragged(values, offsets, pad)

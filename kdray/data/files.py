@@ -1,0 +1,54 @@
+"""Tables on disk: .csv, .parquet, .jsonl."""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, field_validator
+
+from kdray.data.base import SPLITS, DataSource, Frames
+from kdray.errors import ConfigError, Problem
+
+READERS = {
+    ".csv": lambda path: pd.read_csv(path, keep_default_na=False, dtype=object),
+    ".parquet": pd.read_parquet,
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
+}
+
+
+class Files(DataSource):
+    """One file a split; a missing validation or test file is split off the training file."""
+
+    source: Literal["files"] = "files"
+    train: str = Field(description="Training file, relative to the YAML file.")
+    validation: str | None = Field(None, description="null: a part of the training file.")
+    test: str | None = Field(None, description="null: a part of the training file.")
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _format_is_known(cls, value: str | None) -> str | None:
+        if value is not None and Path(value).suffix not in READERS:
+            raise ValueError(f"must end in {', '.join(READERS)}, but got {value!r}")
+        return value
+
+    def paths(self, base: Path) -> dict[str, Path]:
+        """Returns the path of each split that has a file."""
+        named = {name: getattr(self, name) for name in SPLITS}
+        return {name: base / value for name, value in named.items() if value is not None}
+
+    def read(self, base: Path, seed: int) -> Frames:
+        """Returns the tables.
+
+        Raises:
+            ConfigError: If a file cannot be parsed.
+        """
+        paths, splits, problems = self.paths(base), {}, []
+        for name, path in paths.items():
+            try:
+                splits[name] = READERS[path.suffix](path)
+            except (ValueError, OSError, ArithmeticError) as error:
+                reason = str(error).splitlines()[0]
+                problems.append(Problem(f"data.{name}", f"{path} cannot be read: {reason}"))
+        if problems:
+            raise ConfigError(problems)
+        return Frames(splits, {name: str(path) for name, path in paths.items()})

@@ -1,0 +1,121 @@
+"""What every distillation method has: its options, what it needs, and its terms.
+
+A new method is one file with one subclass, and one line in `table.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from kdray.config.sections import ClassWeights
+from kdray.config.validation import Section
+from kdray.distillation.loss import soft_loss
+from kdray.models.outputs import Needs, Outputs
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a method has to know of a model.
+
+    Attributes:
+        layers: Transformer layers.
+        width: Width of the hidden states.
+    """
+
+    layers: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Match:
+    """How a student's layers stand to its teacher's.
+
+    Attributes:
+        pairs: The teacher layer of each mapped student layer, both from 1.
+        projections: Learned maps from student to teacher, trained along and then thrown away.
+    """
+
+    pairs: Mapping[int, int] = field(default_factory=dict)
+    projections: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+
+
+class DistillationMethod(Section):
+    """A way to teach. The base class is the hard loss alone."""
+
+    method: str
+    class_weights: ClassWeights = Field(
+        "none", description="Weight of each label in the hard loss; balanced: from the data."
+    )
+
+    def match(self, student: Shape, teacher: Shape) -> Match:
+        """Returns how layers stand to each other, with fresh projections.
+
+        Raises:
+            ValueError: If the method cannot match these two.
+        """
+        return Match()
+
+    def needs(self, layers: frozenset[int]) -> Needs:
+        """Returns what is read of a model at its mapped layers, besides the logits."""
+        return Needs()
+
+    def label_shares(self, labels: tuple[str, ...]) -> list[float]:
+        """Returns the teacher's weight, alpha, for each label."""
+        return [0.0] * len(labels)
+
+    def extra_terms(self, student: Outputs, teacher: Outputs, match: Match) -> dict[str, Tensor]:
+        """Returns further terms by name, weighted; both outputs hold what `needs` asked for."""
+        return {}
+
+
+class Teaching(DistillationMethod):
+    """A method with a teacher: (1 − alpha) · hard + alpha · soft, plus extra terms."""
+
+    alpha: float = Field(
+        0.7, ge=0, le=1, description="Weight of the teacher; labels get 1 - alpha."
+    )
+    temperature: float = Field(
+        4.0, gt=0, description="Softening of both predictions; 1 leaves them as they are."
+    )
+    temperature_schedule: Literal["constant", "linear"] = Field(
+        "constant", description="linear: from temperature down to 1 over the training."
+    )
+    label_alpha: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="Multi-label: an alpha of its own for some labels."
+    )
+    scale_by_temperature: bool = Field(True, description="false drops T², for ablations.")
+
+    def label_shares(self, labels: tuple[str, ...]) -> list[float]:
+        """Returns `label_alpha` of each label where there is one, else alpha."""
+        return [self.label_alpha.get(name, self.alpha) for name in labels]
+
+    def temperature_at(self, progress: float) -> float:
+        """Returns T at a share of the training in [0, 1)."""
+        if self.temperature_schedule == "constant":
+            return self.temperature
+        return self.temperature + (1.0 - self.temperature) * progress
+
+    def soft_term(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        progress: float,
+        multi_label: bool,
+        label_weights: Tensor | None,
+    ) -> Tensor:
+        """Returns the soft term before alpha: `soft_loss` at the temperature of the moment.
+
+        Args:
+            student: Logits z_s, (B, C).
+            teacher: Logits z_t, (B, C).
+            progress: Share of the training that is done, in [0, 1).
+            multi_label: Which of the two losses.
+            label_weights: Weight of each label in it, (C,), or None for 1.
+        """
+        temperature = self.temperature_at(progress)
+        return soft_loss(
+            student, teacher, temperature, multi_label, self.scale_by_temperature, label_weights
+        )

@@ -1,0 +1,63 @@
+"""One model measured whole: quality on validation and test, and what it costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from kdray.config.sections import Evaluation
+from kdray.data.base import Labels
+from kdray.data.batches import make_batch
+from kdray.data.dataset import Dataset
+from kdray.evaluation.efficiency import count_macs, count_parameters
+from kdray.evaluation.quality import quality, tuned_thresholds
+from kdray.models.inference import FloatArray, predict_logits
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Quality of one model.
+
+    Attributes:
+        metrics: On validation, and on test with the prefix `test_`.
+        logits: (examples, labels) of both splits.
+        thresholds: Probability from which a label is given, one a label; empty for single-label.
+    """
+
+    metrics: Mapping[str, float]
+    logits: Mapping[str, FloatArray]
+    thresholds: tuple[float, ...]
+
+
+def measure_quality(
+    model: Any, splits: Mapping[str, Dataset], labels: Labels, options: Evaluation
+) -> Measured:
+    """Measures a model on validation and test; thresholds come from validation alone."""
+    logits = {name: predict_logits(model, splits[name]) for name in ("validation", "test")}
+    thresholds: tuple[float, ...] = ()
+    if labels.kind == "multi_label":
+        thresholds = (0.5,) * len(labels.names)
+        if options.thresholds == "tuned":
+            thresholds = tuned_thresholds(logits["validation"], splits["validation"].targets)
+    metrics: dict[str, float] = {}
+    for name, prefix in (("validation", ""), ("test", "test_")):
+        found = quality(logits[name], splits[name].targets, labels, thresholds)
+        metrics |= {prefix + key: value for key, value in found.items()}
+    return Measured(metrics, logits, thresholds)
+
+
+def measure_size(model: Any, probe: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Returns `num_parameters`, `nonzero_parameters`, and `macs` of one pass over the probe."""
+    return count_parameters(model) | {"macs": count_macs(model, probe)}
+
+
+def probe_inputs(dataset: Dataset, device: torch.device) -> dict[str, torch.Tensor]:
+    """Returns the one example on which MACs and latency are measured, as a batch of one.
+
+    It is as long as 95 % of the dataset's examples are at most.
+    """
+    order = np.argsort(dataset.lengths, kind="stable")
+    rows = order[[round(0.95 * (len(order) - 1))]]
+    return dict(make_batch(dataset, rows, device).inputs)

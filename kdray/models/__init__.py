@@ -1,0 +1,1 @@
+"""Models: building teacher and student, one output type, students on disk."""

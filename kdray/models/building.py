@@ -1,0 +1,172 @@
+"""Building classifiers: from a shape, from a folder or hub id, from a state in shared memory."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from kdray.config.sections import Architecture
+from kdray.data.base import Labels
+from kdray.errors import ConfigError, Problem
+
+_PROBLEM_TYPES = {
+    "multi_label": "multi_label_classification",
+    "single_label": "single_label_classification",
+}
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model as plain values: it travels through shared memory and is built anywhere.
+
+    Attributes:
+        config: The transformers configuration, with its `model_type`.
+        weights: Every tensor of the state dict, read-only.
+    """
+
+    config: Mapping[str, Any]
+    weights: Mapping[str, npt.NDArray[np.generic]]
+
+
+def freeze(model: Any) -> ModelState:
+    """Returns a copy of a model's state that cannot be written to."""
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        array = tensor.detach().cpu().numpy().copy()
+        array.flags.writeable = False
+        weights[name] = array
+    return ModelState(model.config.to_dict(), weights)
+
+
+def thaw(state: ModelState) -> Any:
+    """Returns a new model with the weights of a state, in evaluation mode."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    settings = dict(state.config)
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    model = AutoModelForSequenceClassification.from_config(config)
+    model.load_state_dict({name: torch.tensor(array) for name, array in state.weights.items()})
+    return model.eval()
+
+
+def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_length: int) -> Any:
+    """Returns a BERT classifier with random weights, in torch's global seed."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        num_hidden_layers=shape.layers,
+        hidden_size=shape.hidden_size,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate_size,
+        max_position_embeddings=max_length,
+        pad_token_id=tokenizer.pad_token_id or 0,
+        **label_settings(labels),
+    )
+    return BertForSequenceClassification(config).eval()
+
+
+def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tuple[Any, Any]:
+    """Loads a sequence classifier and its tokenizer from a folder or the hub, in float32.
+
+    Args:
+        model: Folder or hub id.
+        key: The dotted key that named it, for messages.
+        labels: What it must predict.
+        new_head: Whether a classifier of another size or other labels gets a new head.
+
+    Raises:
+        ConfigError: If it cannot be loaded, or has other labels than the data.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    settings = label_settings(labels) if new_head else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        loaded = AutoModelForSequenceClassification.from_pretrained(
+            model,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=new_head,
+            use_safetensors=True,
+            **settings,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError([Problem(key, f"{model!r} cannot be loaded: {reason}")]) from error
+    _check_vocabulary(loaded, tokenizer, key, model)
+    if not new_head:
+        _check_labels(loaded.config, key, model, labels)
+        loaded.config.update(label_settings(labels))
+    return loaded.eval(), tokenizer
+
+
+def label_settings(labels: Labels) -> dict[str, Any]:
+    """Returns the part of a transformers configuration that says what is predicted."""
+    return {
+        "num_labels": len(labels.names),
+        "id2label": dict(enumerate(labels.names)),
+        "label2id": {name: index for index, name in enumerate(labels.names)},
+        "problem_type": _PROBLEM_TYPES[labels.kind],
+    }
+
+
+def keep_layers(model: Any, count: int) -> Any:
+    """Cuts a model to `count` evenly spaced layers, in place: layer i is a copy of ⌈i·m/n⌉.
+
+    Raises:
+        ValueError: If the model has fewer layers, or shares one among all.
+    """
+    total = model.config.num_hidden_layers
+    if count > total:
+        raise ValueError(f"layers must be at most {total}, but got {count}")
+    path, layers = layer_list(model)
+    chosen = nn.ModuleList(layers[index - 1] for index in spaced(count, total))
+    parent = model.get_submodule(path.rpartition(".")[0])
+    setattr(parent, path.rpartition(".")[2], chosen)
+    model.config.num_hidden_layers = count
+    return model
+
+
+def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
+    """Returns the dotted name and the list of a model's transformer layers.
+
+    Raises:
+        ValueError: If it has none, as families that share one layer among all.
+    """
+    total = model.config.num_hidden_layers
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == total:
+            return name, module
+    raise ValueError(f"{type(model).__name__} has no list of layers to choose from")
+
+
+def spaced(count: int, total: int) -> list[int]:
+    """Returns `count` evenly spaced layers of `total`, from 1: ⌈i·total/count⌉."""
+    return [math.ceil(i * total / count) for i in range(1, count + 1)]
+
+
+def _check_vocabulary(loaded: Any, tokenizer: Any, key: str, model: str) -> None:
+    rows = loaded.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        message = f"{model!r}: its tokenizer has {len(tokenizer)} tokens, but it embeds only {rows}"
+        raise ConfigError([Problem(key, message)])
+
+
+def _check_labels(config: Any, key: str, model: str, labels: Labels) -> None:
+    found = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    unnamed = found == [f"LABEL_{index}" for index in range(len(found))]
+    if len(found) != len(labels.names) or not (unnamed or found == list(labels.names)):
+        raise ConfigError(
+            [
+                Problem(
+                    key,
+                    f"{model!r} predicts {found}, but the data have {list(labels.names)}, in this "
+                    "order; put data.labels in the teacher's order, or fine-tune it (teacher.training)",
+                )
+            ]
+        )

@@ -1,0 +1,35 @@
+"""Logits of a whole dataset, in large batches without gradients."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from kdray.data.batches import sorted_batches
+from kdray.data.dataset import Dataset
+from kdray.models.outputs import forward
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def predict_logits(
+    model: torch.nn.Module, dataset: Dataset, device: torch.device | None = None
+) -> FloatArray:
+    """Returns the logits of every example in float32, (examples, labels), in dataset order."""
+    device = device or next(model.parameters()).device
+    model.eval()
+    logits: FloatArray | None = None
+    with torch.inference_mode():
+        for batch in sorted_batches(dataset, device):
+            part = forward(model, batch.inputs).logits.float().cpu().numpy()
+            if logits is None:
+                logits = np.empty((len(dataset), part.shape[1]), np.float32)
+            logits[batch.rows] = part
+    assert logits is not None, "checks refuse empty splits"
+    return logits
+
+
+def probabilities(logits: FloatArray, multi_label: bool) -> FloatArray:
+    """Returns σ(z) for each label, or softmax(z) over the classes."""
+    z = torch.from_numpy(logits)
+    result: FloatArray = (torch.sigmoid(z) if multi_label else torch.softmax(z, -1)).numpy()
+    return result

@@ -1,0 +1,137 @@
+"""Students on disk: saved whole, loaded anywhere, the size counted where it is stored.
+
+A student without packed tensors is a plain transformers folder (`model.safetensors`), loadable
+with `AutoModelForSequenceClassification.from_pretrained`. A packed one (`packed.safetensors`) is
+loaded with `kdray.load_student`; plain transformers refuses it, instead of filling in at random.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save, save_file
+
+from kdray.data.base import Examples, Labels
+from kdray.data.tokenizing import encode
+from kdray.models.building import thaw, ModelState
+from kdray.models.inference import FloatArray, predict_logits, probabilities
+from kdray.models.packing import pack, to_format, unpack
+
+PLAIN, PACKED, CARD = "model.safetensors", "packed.safetensors", "kdray.json"
+
+
+@dataclass(frozen=True)
+class Student:
+    """A classifier with all that is needed to use it.
+
+    Attributes:
+        model: The model.
+        tokenizer: Its tokenizer.
+        labels: What it predicts.
+        max_length: Tokens a text.
+        thresholds: Probability from which a label is given, one a label (multi-label).
+        number_format: Number format of the stored weights.
+        card: Anything else worth keeping: metrics, parameters.
+    """
+
+    model: Any
+    tokenizer: Any
+    labels: Labels
+    max_length: int
+    thresholds: tuple[float, ...] = ()
+    number_format: str = "float32"
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, texts: Sequence[str | tuple[str, str]]) -> FloatArray:
+        """Returns the probability of each label for each text (or pair), (texts, labels)."""
+        rows = tuple((text,) if isinstance(text, str) else tuple(text) for text in texts)
+        examples = Examples(rows, np.zeros(len(rows), np.int64))
+        logits = predict_logits(self.model, encode(self.tokenizer, examples, self.max_length))
+        return probabilities(logits, self.labels.kind == "multi_label")
+
+    def predict(self, texts: Sequence[str | tuple[str, str]]) -> list[list[str]]:
+        """Returns the labels of each text: those over their threshold, or the likeliest class."""
+        scores = self.probabilities(texts)
+        names = self.labels.names
+        if self.labels.kind == "single_label":
+            return [[names[int(index)]] for index in scores.argmax(-1)]
+        given = scores > np.asarray(self.thresholds)
+        return [[names[index] for index in np.flatnonzero(row)] for row in given]
+
+
+def stored_tensors(student: Student) -> tuple[str, dict[str, torch.Tensor]]:
+    """Returns the name of the weights' file and the tensors that go into it."""
+    state = {name: tensor.detach().cpu() for name, tensor in student.model.state_dict().items()}
+    dense = to_format(state, student.number_format)
+    packed = pack(dense)
+    return (PLAIN, dense) if packed.keys() == dense.keys() else (PACKED, packed)
+
+
+def stored_mb(student: Student) -> float:
+    """Returns the size of the weights' file in MB (10^6 bytes), without writing it."""
+    return len(save(stored_tensors(student)[1], {"format": "pt"})) / 1e6
+
+
+def save_student(student: Student, folder: Path) -> float:
+    """Writes weights, configuration, tokenizer and card.
+
+    Args:
+        student: What to store.
+        folder: Made if it is not there.
+
+    Returns:
+        The size of the weights' file in MB (10^6 bytes).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name, tensors = stored_tensors(student)
+    save_file(tensors, folder / name, {"format": "pt"})
+    config = student.model.config
+    config.architectures = [type(student.model).__name__]
+    config.dtype = student.number_format
+    config.save_pretrained(folder)
+    student.tokenizer.save_pretrained(folder)
+    card = {
+        "labels": list(student.labels.names),
+        "kind": student.labels.kind,
+        "max_length": student.max_length,
+        "thresholds": list(student.thresholds),
+        "number_format": student.number_format,
+        **student.card,
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8")
+    return (folder / name).stat().st_size / 1e6
+
+
+def load_student(folder: str | Path) -> Student:
+    """Returns the student that `save_student` wrote, on the CPU, computing in float32.
+
+    Raises:
+        FileNotFoundError: If the folder holds no student.
+    """
+    from transformers import AutoTokenizer
+
+    folder = Path(folder)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    name = next(name for name in (PLAIN, PACKED) if (folder / name).exists())
+    weights = unpack(load_file(folder / name))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    state = ModelState(
+        config | {"dtype": "float32"},
+        {
+            name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+            for name, tensor in weights.items()
+        },
+    )
+    return Student(
+        model=thaw(state),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        labels=Labels(tuple(card.pop("labels")), card.pop("kind")),
+        max_length=card.pop("max_length"),
+        thresholds=tuple(card.pop("thresholds")),
+        number_format=card.pop("number_format"),
+        card=card,
+    )

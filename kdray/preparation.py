@@ -1,0 +1,194 @@
+"""What is done once per sweep: splits tokenised, teacher made and verified, its outputs computed.
+
+Trials share the result. They never reload, retokenise or re-run the teacher.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdray.data.base import Examples, Labels
+from kdray.data.checks import to_examples
+from kdray.data.dataset import Dataset
+from kdray.data.splits import complete_splits
+from kdray.data.tokenizing import encode
+from kdray.distillation.base import Shape
+from kdray.errors import ConfigError, Problem
+from kdray.evaluation.efficiency import paired_latency
+from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
+from kdray.models.building import ModelState, freeze, load_classifier
+from kdray.models.outputs import Needs, best_device
+from kdray.models.student import Student, stored_mb
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig, checked_sections
+from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
+from kdray.teacher.making import fine_tune, untrained_teacher
+from kdray.teacher.outputs import TeacherOutputs, compute_outputs
+from kdray.teacher.storage import load_outputs, load_verified, save_teacher
+from kdray.teacher.verify import Verified, verify
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PreparedSweep:
+    """Everything that trials share; read-only, without a model object in it.
+
+    Attributes:
+        labels: What is predicted.
+        max_length: Tokens a text.
+        splits: train, validation and test, encoded.
+        teacher: The verified teacher.
+        tokenizer: Its tokenizer.
+        verified: What verification found, with the teacher's metrics.
+        outputs: What the teacher says of the training set.
+    """
+
+    labels: Labels
+    max_length: int
+    splits: Mapping[str, Dataset]
+    teacher: ModelState
+    tokenizer: Any
+    verified: Verified
+    outputs: TeacherOutputs
+
+
+@dataclass(frozen=True)
+class _Data:
+    labels: Labels
+    examples: Mapping[str, Examples]
+
+    def encoded(self, tokenizer: Any, max_length: int) -> dict[str, Dataset]:
+        return {name: encode(tokenizer, part, max_length) for name, part in self.examples.items()}
+
+
+def prepare(
+    config: SweepConfig, folder: SweepFolder, say: Say = lambda line: None
+) -> PreparedSweep:
+    """Prepares a sweep and writes its teacher.
+
+    Args:
+        config: The sweep.
+        folder: Where `teacher/` is written, when the teacher is good enough.
+        say: Takes a line about what is being done.
+
+    Raises:
+        ConfigError: If data, teacher and space do not fit each other.
+        TeacherError: If the teacher is not good enough.
+    """
+    data = read_data(config)
+    model, tokenizer = untrained_teacher(
+        config.teacher,
+        config.base,
+        data.labels,
+        data.examples["train"],
+        config.data.max_length,
+        config.seed,
+    )
+    needs = teacher_needs(config, data.labels, model.config)
+    splits = data.encoded(tokenizer, config.data.max_length)
+    say("data: " + ", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
+    if config.teacher.training is not None:
+        model = fine_tune(model, config.teacher, data.labels, splits, _progress(say))
+    student = Student(model, tokenizer, data.labels, config.data.max_length)
+    measured = measure_quality(model.to(best_device()), splits, data.labels, config.evaluation)
+    metrics = dict(measured.metrics) | {"size_mb": stored_mb(student)}
+    metrics |= _costs(model, splits["train"])
+    options, state = config.teacher.verify, freeze(model)
+    verified = verify(
+        options,
+        metrics,
+        measured.logits["validation"],
+        splits["validation"],
+        data.labels,
+        teacher_digest(state),
+    )
+    outputs = compute_outputs(model, splits["train"], needs)
+    say(
+        f"teacher: {options.metric} {metrics[options.metric]:.3f} on validation, "
+        f"{metrics['size_mb']:.2f} MB; outputs on the training set: {outputs.size_mb:.0f} MB"
+    )
+    save_teacher(folder, model, tokenizer, outputs, verified, options)
+    return PreparedSweep(
+        data.labels, config.data.max_length, splits, state, tokenizer, verified, outputs
+    )
+
+
+def rebuild(config: SweepConfig, folder: SweepFolder) -> PreparedSweep:
+    """Returns what `prepare` returned, from the sweep's folder; the teacher is not run again."""
+    data = read_data(config)
+    model, tokenizer = load_classifier(str(folder.teacher), "teacher", data.labels, False)
+    return PreparedSweep(
+        data.labels,
+        config.data.max_length,
+        data.encoded(tokenizer, config.data.max_length),
+        freeze(model),
+        tokenizer,
+        load_verified(folder),
+        load_outputs(folder.teacher_outputs),
+    )
+
+
+def read_data(config: SweepConfig) -> _Data:
+    """Reads, completes and checks the data.
+
+    Raises:
+        ConfigError: With every problem of the data.
+    """
+    frames = config.data.read(config.base, config.seed)
+    labels, examples = to_examples(config.data, complete_splits(config.data, frames, config.seed))
+    training = config.teacher.training
+    weights = training.class_weights if training else "none"
+    problems = weight_problems("teacher.training", weights, len(labels.names))
+    if problems:
+        raise ConfigError(problems)
+    return _Data(labels, examples)
+
+
+def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
+    """Returns what any trial that can be drawn reads of the teacher.
+
+    Args:
+        config: The sweep.
+        labels: What is predicted.
+        teacher: The teacher's transformers configuration.
+
+    Raises:
+        ConfigError: If something that can be drawn does not fit the teacher's shape.
+    """
+    shape = Shape(teacher.num_hidden_layers, teacher.hidden_size)
+    needs, problems = Needs(), list[Problem]()
+    for sections in sample_sections(config.space):
+        found, _ = checked_sections(sections)
+        wrong = shape_problems(found["student"], found["distillation"], shape)
+        weights = found["distillation"].class_weights
+        wrong += weight_problems("distillation", weights, len(labels.names))
+        problems += wrong
+        if not wrong:
+            match = found["distillation"].match(student_shape(found["student"], shape), shape)
+            needs |= found["distillation"].needs(frozenset(match.pairs.values()))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return needs
+
+
+def teacher_digest(state: ModelState) -> str:
+    """Returns a digest of every weight: the same before and after a sweep."""
+    digest = hashlib.sha256()
+    for name in sorted(state.weights):
+        digest.update(name.encode())
+        digest.update(state.weights[name].tobytes())
+    return digest.hexdigest()
+
+
+def _costs(model: Any, train: Dataset) -> dict[str, float]:
+    probe = probe_inputs(train, best_device())
+    latency = paired_latency(model, model, probe)
+    return measure_size(model, probe) | {"latency_ms": latency["latency_ms"]}
+
+
+def _progress(say: Say) -> Callable[[int, int, Mapping[str, float]], None]:
+    return lambda epoch, epochs, metrics: say(
+        f"teacher: epoch {epoch} of {epochs}, macro_f1 {metrics['macro_f1']:.3f} on validation"
+    )

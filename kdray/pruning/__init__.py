@@ -1,0 +1,1 @@
+"""Pruning: one method a file, one table of all."""

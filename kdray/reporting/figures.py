@@ -1,0 +1,155 @@
+"""The figure of a sweep: quality against size, with the front and the teacher.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; the shapes differ as well.
+https://jfly.uni-koeln.de/color/
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
+from pandas import DataFrame
+
+from kdray.reporting.formats import is_missing, measured, percent, short
+from kdray.reporting.objectives import objective
+from kdray.reporting.pareto import Direction
+
+FRONT, TEACHER, OTHER, INK = "#0072B2", "#D55E00", "#8C8C8C", "#333333"
+KEPT = 0.97
+_NUMBER = "number of the trial"
+# Where the name of a front point may stand, in points from it: the first free place is taken.
+_PLACES = ((0, 8, "center"), (0, -16, "center"), (8, -4, "left"), (-8, -4, "right"))
+
+
+def pareto_figure(
+    trials: DataFrame, summary: Mapping[str, Any], objectives: Mapping[str, Direction]
+) -> Figure:
+    """Returns the figure: the first maximised objective against the first minimised one.
+
+    Trials are shown on validation, where the front was decided. With one objective the x axis is
+    the number of the trial; else it is logarithmic if values span more than a factor of 10.
+
+    Args:
+        trials: What `read_trials` returns.
+        summary: What is in `summary.json`: the front and the teacher's metrics.
+        objectives: Direction of each objective.
+    """
+    x, y = axes_of(objectives)
+    table = trials.assign(**{_NUMBER: trials["trial_id"].astype(int)}).set_index("trial_id")
+    front = table.loc[summary["front"]]
+    figure = Figure(figsize=(8, 5), dpi=200, layout="constrained")
+    axes = figure.add_subplot()
+    _style(axes, x, y, objectives)
+    _show_trials(axes, table, x, y)
+    _show_front(axes, front, x, y, objectives)
+    _show_teacher(axes, summary["teacher"], x, y)
+    if x != _NUMBER:
+        _scale(axes, [*table[x][table[y].notna()], summary["teacher"].get(x)])
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10)
+    _name_points(figure, axes, front, x, y)
+    return figure
+
+
+def axes_of(objectives: Mapping[str, Direction]) -> tuple[str, str]:
+    """Returns what the x and the y axis show: two objectives, or the trial's number and one."""
+    names = list(objectives)
+    y = next((name for name in names if objectives[name] == "maximize"), names[0])
+    others = [name for name in names if name != y]
+    x = next((name for name in others if objectives[name] == "minimize"), [*others, _NUMBER][0])
+    return x, y
+
+
+def _style(axes: Axes, x: str, y: str, objectives: Mapping[str, Direction]) -> None:
+    axes.set_xlabel(_label(x, objectives), fontsize=11, color=INK)
+    axes.set_ylabel(f"{_label(y, objectives)}, validation", fontsize=11, color=INK)
+    axes.tick_params(labelsize=10, colors=INK)
+    axes.grid(color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.07, 0.1)
+
+
+def _label(metric: str, objectives: Mapping[str, Direction]) -> str:
+    return metric if metric == _NUMBER else objective(metric, objectives[metric]).axis
+
+
+def _show_trials(axes: Axes, table: DataFrame, x: str, y: str) -> None:
+    known = table[table[[x, y]].notna().all(axis=1)]
+    rest = known[(known["status"] == "completed") & ~known["on_front"]]
+    stopped = known[known["status"] == "stopped_early"]
+    if len(rest):
+        axes.scatter(rest[x], rest[y], s=34, c=OTHER, alpha=0.55, lw=0, label="completed")
+    if len(stopped):
+        axes.scatter(stopped[x], stopped[y], s=34, fc="none", ec=OTHER, label="stopped early")
+
+
+def _show_front(
+    axes: Axes, front: DataFrame, x: str, y: str, objectives: Mapping[str, Direction]
+) -> None:
+    """Draws the front: as steps, which show what is to be had up to an x, if it is flat."""
+    if front.empty:
+        return
+    way = front.sort_values(x)
+    axes.plot(
+        way[x],
+        way[y],
+        color=FRONT,
+        linestyle="-" if len(objectives) == 2 else "none",
+        drawstyle="steps-post" if objectives.get(x) == "minimize" else "steps-pre",
+        marker="o",
+        markersize=8,
+        label="front",
+        zorder=3,
+    )
+
+
+def _show_teacher(axes: Axes, teacher: Mapping[str, float], x: str, y: str) -> None:
+    value = teacher.get(y)
+    if value is None or is_missing(value):
+        return
+    if objective(y).kind == "quality":
+        share = percent(KEPT).replace(".0", "")
+        axes.axhline(KEPT * value, color=TEACHER, ls=":", lw=1.3, label=f"{share} of the teacher")
+    if x not in teacher:
+        axes.axhline(value, color=TEACHER, lw=1.3, label=f"teacher: {measured(y, value)}")
+        return
+    unit = f" {objective(x).unit}" if objective(x).unit else ""
+    label = f"teacher: {measured(y, value)} at {short(teacher[x])}{unit}"
+    axes.plot(teacher[x], value, "*", ms=17, c=TEACHER, mec="white", zorder=4, label=label)
+
+
+def _scale(axes: Axes, values: Sequence[float | None]) -> None:
+    known = [value for value in values if value is not None and not is_missing(value)]
+    if not known or min(known) <= 0 or max(known) <= 10 * min(known):
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _name_points(figure: Figure, axes: Axes, front: DataFrame, x: str, y: str) -> None:
+    """Writes the ids beside their points; one that has no free place is left out."""
+    figure.draw_without_rendering()
+    places = [(float(a), float(b)) for a, b in front[[x, y]].to_numpy(dtype=float)]
+    # 16 pixels of the figure's 200 a inch are about the size of a marker.
+    marks = axes.transData.transform(np.array(places).reshape(-1, 2))
+    taken = [Bbox.from_bounds(left - 8, low - 8, 16, 16) for left, low in marks]
+    for trial_id, place in zip(front.index, places, strict=True):
+        _name_point(axes, str(trial_id), place, taken)
+
+
+def _name_point(axes: Axes, name: str, at: tuple[float, float], taken: list[Bbox]) -> None:
+    for across, up, align in _PLACES:
+        text = axes.annotate(
+            name, at, (across, up), textcoords="offset points", ha=align, fontsize=9, color=FRONT
+        )
+        box = text.get_window_extent()
+        if not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return
+        text.remove()

@@ -1,0 +1,154 @@
+"""The Pareto front and what it is worth. Numpy only, so that a running sweep can ask too.
+
+Points are the rows of a float array of shape (trials, objectives), in the units of the objectives.
+A row with a NaN was not measured in full: it is never on the front and counts for nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Direction = Literal["maximize", "minimize"]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+def non_dominated(points: ArrayLike, directions: Sequence[Direction]) -> BoolArray:
+    """Tells which points are on the Pareto front.
+
+    A point is on it if no other is at least as good in every objective and better in one. Points
+    that are equal are on it together.
+
+    Reference: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic
+    algorithm: NSGA-II", 2002. https://doi.org/10.1109/4235.996017
+
+    Args:
+        points: Shape (n, d).
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Returns:
+        True for the points on the front, shape (n,).
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    return _front(_costs(points, directions))
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike, directions: Sequence[Direction]) -> float:
+    """Returns the volume that the points dominate, up to a reference point.
+
+    It is the volume of the union of the boxes between each point and the reference, computed
+    exactly. A point that is not better than the reference in every objective counts nothing.
+
+    Reference: Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms: a
+    comparative case study", 1998. https://doi.org/10.1007/BFb0056872
+    By slices: While, Hingston, Barone and Huband, "A faster algorithm for calculating
+    hypervolume", 2006. https://doi.org/10.1109/TEVC.2005.851275
+
+    Args:
+        points: Shape (n, d); n may be 0.
+        reference: The worst values that are still of interest, shape (d,).
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Returns:
+        The volume, in the product of the units of the objectives.
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    gains = _costs(np.atleast_2d(reference), directions) - _costs(points, directions)
+    return _volume(gains[(gains > 0).all(axis=1)])
+
+
+def normalised_hypervolume(
+    points: ArrayLike, reference: ArrayLike, ideal: ArrayLike, directions: Sequence[Direction]
+) -> float:
+    """Returns the hypervolume as a share of the box from the reference to the ideal point.
+
+    It is 1 if a point reaches the ideal in every objective, and more if points go beyond: a
+    student may be better than its teacher.
+
+    Args:
+        points: Shape (n, d); n may be 0.
+        reference: The worst values that are still of interest, shape (d,).
+        ideal: The values that would be perfect, shape (d,).
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Returns:
+        A number without unit, 0 or more; 0 if the ideal is not better than the reference in every
+        objective, as with a teacher that is no better than a constant answer.
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    box = hypervolume(np.atleast_2d(ideal), reference, directions)
+    return hypervolume(points, reference, directions) / box if box > 0 else 0.0
+
+
+def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
+    """Returns the index of the best compromise on the front.
+
+    With costs scaled to [0, 1] over the front it is the point with the smallest sum. With two
+    objectives that is the point farthest from the line between the two ends of the front, on the
+    side of the ideal. One front point is its own knee; of two, and in every tie, it is the one
+    that is best in the first objective.
+
+    Reference: Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
+    intersection", 1999. https://doi.org/10.1007/BF01195985
+
+    Args:
+        points: Shape (n, d), n at least 1.
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Raises:
+        ValueError: No point is on the front, or the shapes or directions are wrong.
+    """
+    costs = _costs(points, directions)
+    rows = np.flatnonzero(_front(costs))
+    if not len(rows):
+        raise ValueError("a knee needs at least one point with a value for every objective")
+    front = costs[rows]
+    span = np.ptp(front, axis=0)
+    sums = ((front - front.min(axis=0)) / np.where(span > 0, span, 1.0)).sum(axis=1)
+    # Rounded, because a tie such as (0, 1) and (1, 0) must not be decided by the last bit.
+    return int(rows[np.lexsort((front[:, 0], sums.round(12)))[0]])
+
+
+def _costs(points: ArrayLike, directions: Sequence[Direction]) -> FloatArray:
+    """Returns the points with the sign that makes every objective one to minimise."""
+    unknown = set(directions) - {"maximize", "minimize"}
+    if unknown or not directions:
+        raise ValueError(f"directions must be maximize or minimize, but got {list(directions)}")
+    table = np.asarray(points, dtype=np.float64)
+    table = table.reshape(0, len(directions)) if table.size == 0 else table
+    if table.ndim != 2 or table.shape[1] != len(directions):
+        raise ValueError(f"points must have shape (n, {len(directions)}), but got {table.shape}")
+    signs = [-1.0 if direction == "maximize" else 1.0 for direction in directions]
+    costs: FloatArray = table * np.array(signs)
+    return costs
+
+
+def _front(costs: FloatArray) -> BoolArray:
+    # A NaN compares false: such a row dominates nothing, and needs no care in the loop.
+    dominated = [((costs <= row).all(axis=1) & (costs < row).any(axis=1)).any() for row in costs]
+    return ~np.array(dominated, dtype=np.bool_) & ~np.isnan(costs).any(axis=1)
+
+
+def _volume(gains: FloatArray) -> float:
+    """Volume of the union of the boxes from the origin to each row of positive gains."""
+    if not len(gains):
+        return 0.0
+    gains = np.unique(gains[_front(-gains)], axis=0)
+    gains = gains[np.argsort(-gains[:, -1])]
+    thickness = -np.diff(gains[:, -1], append=0.0)
+    if gains.shape[1] == 1:
+        return float(gains.max())
+    if gains.shape[1] == 2:
+        return float(np.maximum.accumulate(gains[:, 0]) @ thickness)
+    # Slice k along the last axis is as thick as the step down to the next row, and every row
+    # above that step reaches through it.
+    slices = (_volume(gains[: k + 1, :-1]) for k in range(len(gains)))
+    return float(sum(depth * area for depth, area in zip(thickness, slices, strict=True)))

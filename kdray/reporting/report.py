@@ -1,0 +1,74 @@
+"""The report of a sweep: `pareto.png`, `report.md` and `report.html`, made from its files.
+
+The HTML is one file that opens offline: the figure is inside it, and nothing is loaded.
+
+    kdray report runs/NAME
+"""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from kdray.reporting.context import build_context
+from kdray.reporting.figures import pareto_figure
+from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
+from kdray.results.folder import SweepFolder, write_file, write_text
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(folder: SweepFolder) -> None:
+    """Writes `pareto.png`, `report.md` and `report.html` into the sweep's folder.
+
+    Args:
+        folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
+
+    Raises:
+        ConfigError: One of these files is not there.
+    """
+    sweep, summary, trials = read_sweep(folder), read_summary(folder), read_trials(folder)
+    figure = pareto_figure(trials, summary, sweep["config"]["objectives"])
+    write_file(folder.root / "pareto.png", figure.savefig)
+    rows = [{str(key): cell for key, cell in row.items()} for row in trials.to_dict("records")]
+    context = build_context(rows, summary, sweep, _problems(folder))
+    context["figure"] = base64.b64encode((folder.root / "pareto.png").read_bytes()).decode()
+    write_text(folder.root / "report.html", render("report.html.jinja", context))
+    write_text(folder.root / "report.md", render("report.md.jinja", context))
+
+
+def render(template: str, context: dict[str, Any]) -> str:
+    """Returns a template filled in; in HTML everything is escaped, in Markdown what asks for it."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=".html" in template,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = escape_markdown
+    environment.filters["fenced"] = fence
+    return environment.get_template(template).render(context)
+
+
+def escape_markdown(value: Any) -> str:
+    """Returns text that Markdown shows as it is, in a table cell too: one line, no markup."""
+    line = " ".join(str(value).split())
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def fence(text: str, language: str = "") -> str:
+    """Returns a Markdown code block, with a fence longer than any inside the text."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def _problems(folder: SweepFolder) -> list[str]:
+    # A published report has the tables but not always the teacher.
+    if not folder.verification_json.exists():
+        return []
+    return [str(problem) for problem in read_verification(folder).get("problems", [])]

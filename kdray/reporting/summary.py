@@ -1,0 +1,157 @@
+"""The two tables of a sweep: `trials.csv`, a row a trial, and `summary.json`, the sweep in short.
+
+The front is decided on the validation metrics of completed trials. A test metric decides nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from kdray.reporting.objectives import OBJECTIVES, ideal_point, reference_point
+from kdray.reporting.pareto import Direction, FloatArray, non_dominated, normalised_hypervolume
+from kdray.reporting.reading import read_sweep, read_verification
+from kdray.results.folder import SweepFolder, write_file, write_json
+from kdray.results.records import Status, TrialResult
+
+_FIXED = [
+    "trial_id",
+    "status",
+    "stage",
+    "error",
+    "epochs",
+    "duration_s",
+    "on_front",
+    "mlflow_run_id",
+]
+
+
+def write_tables(
+    folder: SweepFolder,
+    *,
+    duration_s: float,
+    busy_s: float,
+    run_ids: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Writes `trials.csv` and `summary.json` from the results in the folder.
+
+    Args:
+        folder: The sweep's folder, with `sweep.yaml`, `teacher/verification.json` and trials.
+        duration_s: Seconds from the start of the sweep to its end.
+        busy_s: Seconds that its slots were at work, over all slots.
+        run_ids: MLflow run of each trial, by the trial's id.
+
+    Returns:
+        What is in `summary.json`.
+
+    Raises:
+        ConfigError: A file that every sweep has is not in the folder.
+        SweepError: The teacher has no value of an objective.
+    """
+    objectives: dict[str, Direction] = read_sweep(folder)["config"]["objectives"]
+    verification = read_verification(folder)
+    results = folder.results()
+    front = front_ids(results, objectives)
+    statuses = [result.status for result in results]
+    summary = {
+        "name": folder.name,
+        "teacher": verification["metrics"],
+        "trials": {status: statuses.count(status) for status in get_args(Status)},
+        "hypervolume": _hypervolume(results, objectives, verification),
+        "reference_point": reference_point(objectives, verification),
+        "front": front,
+        "teacher_forward_examples": verification["forward_examples"],
+        "duration_s": duration_s,
+        "busy_s": busy_s,
+    }
+    rows = [_row(result, front, (run_ids or {}).get(result.trial_id)) for result in results]
+    _write_rows(folder, rows, _columns(results, objectives))
+    write_json(folder.summary_json, summary)
+    return summary
+
+
+def front_ids(results: Sequence[TrialResult], objectives: Mapping[str, Direction]) -> list[str]:
+    """Returns the ids of the trials on the front, the smallest student first.
+
+    They are sorted by the first minimised objective; if none is minimised, by the second
+    objective, or the only one; equal ones by their ids.
+
+    Args:
+        results: Trials of any status; only completed ones with every objective can be on it.
+        objectives: Direction of each objective, each a validation metric.
+    """
+    completed, points = _completed(results, objectives)
+    on_front = np.flatnonzero(non_dominated(points, list(objectives.values())))
+    keys = points[:, _sorting_column(list(objectives.values()))]
+    return [
+        completed[row].trial_id
+        for row in sorted(on_front, key=lambda row: (keys[row], completed[row].trial_id))
+    ]
+
+
+def _completed(
+    results: Sequence[TrialResult], objectives: Mapping[str, Direction]
+) -> tuple[list[TrialResult], FloatArray]:
+    """Completed trials, and their objectives of shape (trials, objectives)."""
+    completed = [result for result in results if result.status == "completed"]
+    rows = [[result.metrics.get(name, np.nan) for name in objectives] for result in completed]
+    return completed, np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
+
+
+def _sorting_column(directions: Sequence[Direction]) -> int:
+    if "minimize" in directions:
+        return directions.index("minimize")
+    return min(1, len(directions) - 1)
+
+
+def _hypervolume(
+    results: Sequence[TrialResult],
+    objectives: Mapping[str, Direction],
+    verification: Mapping[str, Any],
+) -> float:
+    return normalised_hypervolume(
+        _completed(results, objectives)[1],
+        list(reference_point(objectives, verification).values()),
+        list(ideal_point(objectives, verification).values()),
+        list(objectives.values()),
+    )
+
+
+def _row(result: TrialResult, front: Sequence[str], run_id: str | None) -> dict[str, Any]:
+    fixed = {
+        "trial_id": result.trial_id,
+        "status": result.status,
+        "stage": result.stage,
+        "error": result.error,
+        "epochs": result.epochs,
+        "duration_s": result.duration_s,
+        "on_front": result.trial_id in front,
+        "mlflow_run_id": run_id,
+    }
+    drawn = {name: _cell(value) for name, value in result.parameters.items()}
+    return {**drawn, **result.metrics, **fixed}
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _columns(results: Sequence[TrialResult], objectives: Mapping[str, Direction]) -> list[str]:
+    order = list(dict.fromkeys([*objectives, *OBJECTIVES]))
+
+    def place(metric: str) -> tuple[bool, int, str]:
+        name = metric.removeprefix("test_")
+        return metric != name, order.index(name) if name in order else len(order), name
+
+    parameters = {name for result in results for name in result.parameters}
+    metrics = {name for result in results for name in result.metrics}
+    return [*_FIXED, *sorted(parameters), *sorted({*metrics, *objectives}, key=place)]
+
+
+def _write_rows(folder: SweepFolder, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    import pandas as pd
+
+    # Of dtype object, so that an integer beside an empty cell is written as an integer.
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    write_file(folder.trials_csv, lambda path: table.to_csv(path, index=False, lineterminator="\n"))

@@ -1,0 +1,124 @@
+"""The tables of a report, as plain rows of text.
+
+A table is `{"columns": [{"name", "numeric"}], "rows": [{"kind", "cells"}]}`; the kind of a row is
+`teacher`, `chosen` (the headline's student) or empty.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kdray.reporting.formats import MISSING, drawn, measured, percent, portion, times
+from kdray.reporting.headline import Row, against
+from kdray.reporting.objectives import objective
+
+Column = tuple[str, bool, Callable[[Row], str]]
+Table = dict[str, list[dict[str, Any]]]
+
+TEACHER = "teacher"
+# The parameters that say what a student is come first, under short names.
+_NAMES = {
+    "student.layers": "layers",
+    "pruning.method": "pruning",
+    "pruning.ratio": "ratio",
+    "distillation.method": "distillation",
+    "distillation.alpha": "alpha",
+    "distillation.temperature": "temperature",
+}
+
+
+def front_table(
+    front: Sequence[Row],
+    chosen: Row | None,
+    teacher: Row,
+    config: Mapping[str, Any],
+    metric: str,
+) -> Table:
+    """Returns the teacher and the trials on the front; a column that holds nothing is left out.
+
+    Args:
+        front: Rows of `trials.csv`, in the order of the front.
+        chosen: The one that the headline speaks of.
+        teacher: The teacher's metrics.
+        config: `config` of `sweep.yaml`: objectives, and what was fixed instead of drawn.
+        metric: The validation metric that is the quality.
+    """
+    rows = [{"trial_id": TEACHER, **teacher}, *front]
+    kinds = [TEACHER, *("chosen" if row is chosen else "" for row in front)]
+    columns = [
+        ("trial", False, lambda row: str(row["trial_id"])),
+        *_metric_columns(teacher, config, metric),
+        *_parameter_columns(front, config),
+    ]
+    return _table([column for column in columns if _filled(column, rows)], rows, kinds)
+
+
+def failed_table(rows: Sequence[Row]) -> Table:
+    """Returns the failed trials with the stage and the reason."""
+    failed = [row for row in rows if row["status"] == "failed"]
+    names = {"trial": "trial_id", "stage": "stage", "error": "error"}
+    columns = [_cell_column(name, key, numeric=False) for name, key in names.items()]
+    return _table(columns, failed, [""] * len(failed))
+
+
+def _metric_columns(teacher: Row, config: Mapping[str, Any], metric: str) -> list[Column]:
+    def beside(field: str) -> Callable[[Row], Any]:
+        return lambda row: getattr(against(row, teacher, metric), field)
+
+    retention, size, speedup = beside("retention"), beside("size"), beside("speedup")
+    others = [name for name in config["objectives"] if name not in (metric, "size_mb")]
+    return [
+        _metric_column(f"test_{metric}", f"{objective(metric).label}, test"),
+        _metric_column(metric, f"{objective(metric).label}, validation"),
+        *(_metric_column(name) for name in others),
+        _metric_column("size_mb"),
+        ("of teacher's size", True, lambda row: portion(size(row))),
+        ("retention", True, lambda row: percent(retention(row))),
+        ("speed-up", True, lambda row: times(speedup(row))),
+    ]
+
+
+def _metric_column(metric: str, heading: str = "") -> Column:
+    return heading or objective(metric).axis, True, lambda row: measured(metric, row.get(metric))
+
+
+def _parameter_columns(front: Sequence[Row], config: Mapping[str, Any]) -> list[Column]:
+    # A metric has no name of a section of the file, so this tells the two apart.
+    names = {name for row in front for name in row if name.split(".")[0] in config}
+    rest = sorted(names - set(_NAMES))
+    return [_parameter_column(name, config) for name in [*_NAMES, *rest]]
+
+
+def _parameter_column(name: str, config: Mapping[str, Any]) -> Column:
+    numeric = not name.endswith("method")
+    return _NAMES.get(name, name), numeric, lambda row: _parameter(row, name, config)
+
+
+def _parameter(row: Row, name: str, config: Mapping[str, Any]) -> str:
+    """What was drawn, or else what the file fixes; a method that does nothing has no options."""
+    section, _, option = name.partition(".")
+    if drawn(row.get(name)) != MISSING or row["trial_id"] == TEACHER:
+        return drawn(row.get(name))
+    method = f"{section}.method"
+    if name != method and _parameter(row, method, config) == "none":
+        return MISSING
+    options = config.get(section)
+    value = options.get(option) if isinstance(options, Mapping) else None
+    return MISSING if isinstance(value, (Mapping, list)) else drawn(value)
+
+
+def _cell_column(name: str, key: str, *, numeric: bool) -> Column:
+    return name, numeric, lambda row: drawn(row.get(key))
+
+
+def _filled(column: Column, rows: Sequence[Row]) -> bool:
+    return any(column[2](row) != MISSING for row in rows)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row], kinds: Sequence[str]) -> Table:
+    return {
+        "columns": [{"name": name, "numeric": numeric} for name, numeric, _ in columns],
+        "rows": [
+            {"kind": kind, "cells": [cell(row) for _, _, cell in columns]}
+            for row, kind in zip(rows, kinds, strict=True)
+        ],
+    }

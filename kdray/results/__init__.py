@@ -1,0 +1,1 @@
+"""What a trial leaves behind: frozen records, and the folder of a sweep that holds them."""

@@ -1,0 +1,161 @@
+"""The folder of one sweep: the only owner of its paths, and how they are written.
+
+Everything is written beside its place and renamed, so that a reader or a crash never sees half.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdray.results.records import EpochReport, TrialResult
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """Paths of `runs/NAME`.
+
+    Attributes:
+        root: The sweep's folder.
+    """
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.root.name
+
+    @property
+    def sweep_yaml(self) -> Path:
+        """The resolved configuration, versions, git commit and seed."""
+        return self.root / "sweep.yaml"
+
+    @property
+    def trials_csv(self) -> Path:
+        """One row a trial."""
+        return self.root / "trials.csv"
+
+    @property
+    def summary_json(self) -> Path:
+        """Counts, front, hypervolume and the teacher's metrics."""
+        return self.root / "summary.json"
+
+    @property
+    def optuna_log(self) -> Path:
+        """The journal of the Optuna study."""
+        return self.root / "optuna.log"
+
+    @property
+    def teacher(self) -> Path:
+        """The prepared teacher, loadable with `from_pretrained`."""
+        return self.root / "teacher"
+
+    @property
+    def verification_json(self) -> Path:
+        """The teacher's metrics, the reference values and what verification found."""
+        return self.teacher / "verification.json"
+
+    @property
+    def teacher_outputs(self) -> Path:
+        """The teacher's outputs on the training set, computed once."""
+        return self.teacher / "outputs"
+
+    def trial(self, trial_id: str) -> Path:
+        """Returns the folder of one trial."""
+        return self.root / "trials" / trial_id
+
+    def student(self, trial_id: str) -> Path:
+        """Returns the folder of one trial's student."""
+        return self.root / "students" / trial_id
+
+    def results(self) -> list[TrialResult]:
+        """Returns the results of all finished trials, in the order of their ids."""
+        files = sorted((self.root / "trials").glob("[!.]*/result.json"))
+        return [TrialResult.from_json(file.read_text(encoding="utf-8")) for file in files]
+
+    def epochs(self, trial_id: str) -> list[EpochReport]:
+        """Returns the reports of a finished trial, epoch by epoch."""
+        file = self.trial(trial_id) / "epochs.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [EpochReport.from_json(line) for line in lines]
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Gives an empty folder that takes the place of `target` when the block ends well.
+
+    Args:
+        target: The folder to make or replace; its files are on disk when it appears.
+    """
+    staging = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        for file in staging.rglob("*"):
+            _sync(file)
+        shutil.rmtree(target, ignore_errors=True)
+        staging.rename(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` make a file beside `target`, then renames it into place.
+
+    The extension is kept, because figure libraries choose the format by it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f".{os.getpid()}.{target.name}")
+    try:
+        write(staging)
+        _sync(staging)
+        staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Writes a text file whole."""
+    write_file(target, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def write_json(target: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole, indented for people."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_trial(
+    folder: SweepFolder,
+    result: TrialResult,
+    epochs: Sequence[EpochReport] = (),
+    files: Mapping[str, Callable[[Path], object]] | None = None,
+) -> None:
+    """Puts a finished trial on disk in one piece.
+
+    Args:
+        folder: The sweep's folder.
+        result: How the trial ended.
+        epochs: Its reports, one a line in `epochs.jsonl`.
+        files: More files by name, each with the function that writes it.
+    """
+    with written_whole(folder.trial(result.trial_id)) as staging:
+        for name, write in (files or {}).items():
+            write(staging / name)
+        lines = "".join(report.to_json() + "\n" for report in epochs)
+        (staging / "epochs.jsonl").write_text(lines, encoding="utf-8")
+        (staging / "result.json").write_text(result.to_json() + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""The records of a trial: frozen values, one JSON line each."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+Status = Literal["completed", "stopped_early", "failed"]
+Stage = Literal["verify", "prune", "distil", "evaluate"]
+
+
+class _JsonLine:
+    def to_json(self) -> str:
+        """Returns the record as one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Returns the record that `to_json` wrote."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class EpochReport(_JsonLine):
+    """What is known of a trial after one epoch of distillation.
+
+    Attributes:
+        epoch: Epochs done, from 1.
+        epochs: Epochs planned.
+        metrics: Validation metrics of the student, and its sizes.
+        training: Mean loss, learning rate, and the share of each loss term.
+        duration_s: Seconds that the epoch took.
+    """
+
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+    training: Mapping[str, float]
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class TrialResult(_JsonLine):
+    """How a trial ended.
+
+    Attributes:
+        trial_id: Four digits or more, unique in the sweep.
+        status: `completed`, `stopped_early` (by the scheduler) or `failed`.
+        stage: Where a failed trial failed; None for the others.
+        error: Why it failed, in one line.
+        parameters: Every drawn value by its dotted name.
+        metrics: Validation metrics of the selected epoch, sizes and speed, and test metrics with
+            the prefix `test_`. Empty for a failed trial.
+        epochs: Epochs done.
+        selected_epoch: The epoch whose weights were kept, 0 if none was.
+        duration_s: Seconds from the start of the trial to its end.
+    """
+
+    trial_id: str
+    status: Status
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    stage: Stage | None = None
+    error: str | None = None
+    epochs: int = 0
+    selected_epoch: int = 0
+    duration_s: float = 0.0

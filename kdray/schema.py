@@ -1,0 +1,177 @@
+"""One search-space file put together: the families' options and the plain sections."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdray.config.drawing import Choose, Drawn, draw
+from kdray.config.sections import (
+    Direction,
+    Evaluation,
+    Resources,
+    Search,
+    Student,
+    Teacher,
+    Tracking,
+    Training,
+)
+from kdray.config.validation import Section, checked, dotted, nearest
+from kdray.data.base import DataSource
+from kdray.data.sources import SOURCES
+from kdray.distillation.base import DistillationMethod
+from kdray.distillation.table import DISTILLATION
+from kdray.errors import ConfigError, Problem
+from kdray.pruning.base import PruningMethod
+from kdray.pruning.table import PRUNING
+
+FAMILIES: dict[str, Mapping[str, type[Section]]] = {
+    "pruning": PRUNING,
+    "distillation": DISTILLATION,
+}
+SEARCHABLE = ("student", "pruning", "distillation", "training")
+PLAIN: dict[str, type[Section]] = {
+    "teacher": Teacher,
+    "evaluation": Evaluation,
+    "search": Search,
+    "resources": Resources,
+    "tracking": Tracking,
+}
+TOP_LEVEL = ("name", "seed", "data", "objectives", *SEARCHABLE, *PLAIN)
+DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "data": {"source": "synthetic"},
+    "student": {},
+    "pruning": {"method": "none"},
+    "distillation": {"method": "logit"},
+    "training": {},
+    "objectives": {"macro_f1": "maximize", "size_mb": "minimize"},
+    **{name: {} for name in PLAIN},
+}
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """One drawn configuration, every option in its place."""
+
+    student: Student
+    pruning: tuple[PruningMethod, ...]
+    distillation: DistillationMethod
+    training: Training
+    evaluation: Evaluation
+    selection_metric: str = "macro_f1"
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """One search-space file.
+
+    Attributes:
+        name: Name of the sweep, a safe file name.
+        seed: Of the data, the teacher's start and the sampler.
+        data: The data source.
+        teacher: Who teaches.
+        space: The searchable sections, their domains parsed.
+        evaluation: How students are measured.
+        objectives: Metrics and what is better of each.
+        search: How the space is searched.
+        resources: What one trial gets.
+        tracking: Where MLflow records.
+        base: The folder that relative paths start from.
+        content: The file's content with defaults filled in, to be written down.
+    """
+
+    name: str
+    seed: int
+    data: DataSource
+    teacher: Teacher
+    space: Mapping[str, Any]
+    evaluation: Evaluation
+    objectives: dict[str, Direction]
+    search: Search
+    resources: Resources
+    tracking: Tracking
+    base: Path
+    content: Mapping[str, Any]
+
+    def draw(self, choose: Choose) -> Drawn:
+        """Returns one configuration, drawn by `choose`."""
+        return draw(self.space, choose, options_taken)
+
+
+def options_taken(section: str, method: str) -> frozenset[str] | None:
+    """Returns the options that a method of a family takes; None for a section without methods."""
+    family = FAMILIES.get(section)
+    if family is None or method not in family:
+        return None
+    return frozenset(family[method].model_fields)
+
+
+def trial_config(
+    sections: Mapping[str, Any], evaluation: Evaluation, selection_metric: str
+) -> TrialConfig:
+    """Returns the typed configuration of one trial.
+
+    Args:
+        sections: Plain values of the searchable sections.
+        evaluation: How the student is measured.
+        selection_metric: The metric that selects the best epoch.
+
+    Raises:
+        ConfigError: With every problem of the sections.
+    """
+    found, problems = checked_sections(sections)
+    if problems:
+        raise ConfigError(problems)
+    return TrialConfig(**found, evaluation=evaluation, selection_metric=selection_metric)
+
+
+def checked_sections(sections: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Returns every valid searchable section by its name, and the problems of the others."""
+    pruning = [
+        checked_method("pruning", mapping, path)
+        for path, mapping in pruning_list(sections["pruning"])
+    ]
+    results: dict[str, tuple[Any, list[Problem]]] = {
+        "student": checked(Student, sections["student"], "student"),
+        "training": checked(Training, sections["training"], "training"),
+        "distillation": checked_method("distillation", sections["distillation"], "distillation"),
+        "pruning": (
+            None if any(wrong for _, wrong in pruning) else tuple(found for found, _ in pruning),
+            [problem for _, wrong in pruning for problem in wrong],
+        ),
+    }
+    found = {name: section for name, (section, _) in results.items() if section is not None}
+    return found, [problem for _, wrong in results.values() for problem in wrong]
+
+
+def pruning_list(value: Any) -> list[tuple[str, Any]]:
+    """Returns each pruning mapping with its dotted key; one mapping is a list of one."""
+    if not isinstance(value, list):
+        return [("pruning", value)]
+    return [(f"pruning.{index}", item) for index, item in enumerate(value)]
+
+
+def checked_method(family: str, value: Any, path: str) -> tuple[Section | None, list[Problem]]:
+    """Validates a mapping with a `method` against the method's own options."""
+    if not isinstance(value, Mapping):
+        return None, [Problem(path, f"must be a mapping with a `method`, but got {value!r}")]
+    table = FAMILIES[family]
+    method = value.get("method")
+    if method is None:
+        return None, [Problem(dotted(path, "method"), f"is required{nearest('', table)}")]
+    if method not in table:
+        message = f"no such method: {method!r}{nearest(str(method), table)}"
+        return None, [Problem(dotted(path, "method"), message)]
+    return checked(table[method], value, path)
+
+
+def checked_data(value: Any) -> tuple[DataSource | None, list[Problem]]:
+    """Validates the `data` section against its source's options."""
+    if not isinstance(value, Mapping):
+        return None, [Problem("data", f"must be a mapping with a `source`, but got {value!r}")]
+    source = value.get("source")
+    if source not in SOURCES:
+        message = f"no such source: {source!r}" if source else "is required"
+        return None, [Problem("data.source", message + nearest(str(source or ""), SOURCES))]
+    return checked(SOURCES[source], value, "data")

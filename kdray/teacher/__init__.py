@@ -1,0 +1,1 @@
+"""The teacher: loaded or fine-tuned, verified, its outputs computed once a sweep."""

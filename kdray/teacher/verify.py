@@ -1,0 +1,81 @@
+"""Whether the teacher is good enough to teach, checked before anything else is paid for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdray.config.sections import Verification
+from kdray.data.base import Labels
+from kdray.data.dataset import Dataset
+from kdray.errors import TeacherError
+from kdray.evaluation.quality import best_constant
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verification found.
+
+    Attributes:
+        passed: Whether there was nothing to complain about.
+        problems: What there was.
+        metrics: The teacher's, on validation, on test (prefix `test_`), and what it costs.
+        constant: What the best constant answer reaches on validation, by quality metric.
+        digest: Of the verified weights.
+    """
+
+    passed: bool
+    problems: tuple[str, ...]
+    metrics: Mapping[str, float]
+    constant: Mapping[str, float]
+    digest: str
+
+
+def verify(
+    options: Verification,
+    metrics: Mapping[str, float],
+    logits: np.ndarray,
+    validation: Dataset,
+    labels: Labels,
+    digest: str,
+) -> Verified:
+    """Checks a teacher on validation.
+
+    Args:
+        options: The least quality, and what to do below it.
+        metrics: The teacher's metrics.
+        logits: Its logits on validation, (examples, labels).
+        validation: The validation set.
+        labels: What is predicted.
+        digest: Of the teacher's weights.
+
+    Raises:
+        TeacherError: If something is wrong and `on_failure` is `stop`.
+    """
+    problems = _problems(options, metrics, logits)
+    if problems and options.on_failure == "stop":
+        raise TeacherError(
+            "The teacher is not good enough to teach:\n"
+            + "".join(f"  {problem}\n" for problem in problems)
+            + "Train it longer (teacher.training), give a better one (teacher.model), or go on all "
+            "the same with teacher.verify.on_failure: warn."
+        )
+    constant = best_constant(validation.targets, labels)
+    return Verified(not problems, tuple(problems), dict(metrics), constant, digest)
+
+
+def _problems(
+    options: Verification,
+    metrics: Mapping[str, float],
+    logits: np.ndarray,
+) -> list[str]:
+    problems = []
+    if not np.isfinite(logits).all():
+        problems.append("its logits are not all finite")
+    value = metrics[options.metric]
+    if not value >= options.minimum:
+        problems.append(
+            f"{options.metric} on validation must be at least {options.minimum} "
+            f"(teacher.verify.minimum), but got {value:.3f}"
+        )
+    return problems

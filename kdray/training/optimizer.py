@@ -1,0 +1,36 @@
+"""AdamW with linear warm-up and linear decay."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from kdray.config.sections import Training
+
+
+def make_optimizer(modules: Iterable[nn.Module], options: Training) -> torch.optim.AdamW:
+    """Returns a fused AdamW; matrices decay, norms and biases do not.
+
+    Reference: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    https://arxiv.org/abs/1711.05101
+    """
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, warmup_ratio: float, steps: int) -> LambdaLR:
+    """Returns the schedule: 0 to the peak over the warm-up, then down to 0 at the last step."""
+    warmup = round(warmup_ratio * steps)
+    return LambdaLR(optimizer, lambda step: rate_factor(step, warmup, steps))
+
+
+def rate_factor(step: int, warmup: int, steps: int) -> float:
+    """Returns the share of the peak learning rate at a step, counted from 0."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (steps - step) / max(1, steps - warmup))

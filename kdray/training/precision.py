@@ -1,0 +1,32 @@
+"""In which number format a forward pass computes."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from kdray.config.sections import Precision
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Returns the number format that `precision` means on this device.
+
+    `auto` is bfloat16 where the hardware multiplies it (recent GPUs, CPUs with AMX), float16 on
+    older GPUs, else float32.
+    """
+    if precision != "auto":
+        return _DTYPES[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def autocast(
+    dtype: torch.dtype, device: torch.device
+) -> Callable[[], AbstractContextManager[None]]:
+    """Returns what a forward pass runs under."""
+    if dtype == torch.float32:
+        return nullcontext
+    return lambda: torch.autocast(device.type, dtype)

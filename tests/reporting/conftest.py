@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.records import EpochReport, TrialResult
+
+TEACHER = {
+    "macro_f1": 0.77,
+    "accuracy": 0.7,
+    "f1_spam": 0.8,
+    "ece": 0.05,
+    "size_mb": 8.0,
+    "num_parameters": 2_000_000,
+    "macs": 50_000_000,
+    "latency_ms": 4.0,
+    "test_macro_f1": 0.76,
+    "test_accuracy": 0.69,
+}
+CONSTANT = {"macro_f1": 0.31, "accuracy": 0.4}
+
+
+class MakeSweep(Protocol):
+    def __call__(self, *trials: TrialResult, **config: Any) -> SweepFolder: ...
+
+
+@pytest.fixture
+def make_sweep(tmp_path: Path) -> MakeSweep:
+    """Makes a finished sweep's folder, as a sweep leaves it before its report."""
+
+    def make(*trials: TrialResult, **config: Any) -> SweepFolder:
+        folder = SweepFolder(tmp_path / "demo")
+        folder.teacher.mkdir(parents=True)
+        folder.sweep_yaml.write_text(yaml.safe_dump(sweep_file(**config)), encoding="utf-8")
+        folder.verification_json.write_text(json.dumps(verification()), encoding="utf-8")
+        for trial in trials:
+            epoch = EpochReport(1, 2, trial.metrics, {"loss": 0.5}, 1.0)
+            write_trial(folder, trial, [epoch])
+        return folder
+
+    return make
+
+
+def sweep_file(**config: Any) -> dict[str, Any]:
+    return {
+        "config": {
+            "name": "demo",
+            "seed": 7,
+            "student": {"layers": {"choice": [1, 2]}, "weights": "float32"},
+            "pruning": {"method": {"choice": ["none", "magnitude"]}, "ratio": {"uniform": [0, 1]}},
+            "distillation": {"method": "logit", "alpha": {"uniform": [0.1, 0.9]}, "temperature": 4},
+            "training": {"learning_rate": {"loguniform": [0.0001, 0.002]}},
+            "objectives": {"macro_f1": "maximize", "size_mb": "minimize"},
+            "tracking": {"uri": None},
+            **config,
+        },
+        "versions": {"torch": "2.13.0", "ray": "2.60.0"},
+        "git_commit": "0123abc",
+        "kdray": "0.1.0",
+        "command": "kdray sweep search_spaces/demo.yaml",
+    }
+
+
+def verification(**changes: Any) -> dict[str, Any]:
+    return {
+        "passed": True,
+        "problems": [],
+        "metric": "macro_f1",
+        "minimum": 0.4,
+        "metrics": TEACHER,
+        "constant": CONSTANT,
+        "forward_examples": 3000,
+        **changes,
+    }
+
+
+def completed(trial_id: str, macro_f1: float, size_mb: float, **metrics: float) -> TrialResult:
+    measured = {
+        "macro_f1": macro_f1,
+        "test_macro_f1": macro_f1 - 0.01,
+        "size_mb": size_mb,
+        "latency_ms": 2.0,
+        "speedup": 2.43,
+        "num_parameters": int(size_mb * 250_000),
+    }
+    parameters = {
+        "student.layers": 2,
+        "pruning.method": "magnitude",
+        "pruning.ratio": 0.41327,
+        "distillation.alpha": 0.7,
+        "training.learning_rate": 0.0004,
+    }
+    return TrialResult(
+        trial_id, "completed", parameters, {**measured, **metrics}, epochs=2, selected_epoch=2
+    )
+
+
+def stopped(trial_id: str, macro_f1: float, size_mb: float) -> TrialResult:
+    metrics = {"macro_f1": macro_f1, "size_mb": size_mb}
+    return TrialResult(trial_id, "stopped_early", {"student.layers": 1}, metrics, epochs=1)
+
+
+def failed(trial_id: str, error: str = "the loss is NaN") -> TrialResult:
+    return TrialResult(trial_id, "failed", {"student.layers": 1}, {}, stage="distil", error=error)

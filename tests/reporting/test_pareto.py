@@ -1,0 +1,166 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from kdray.reporting.pareto import (
+    Direction,
+    FloatArray,
+    hypervolume,
+    knee,
+    non_dominated,
+    normalised_hypervolume,
+)
+
+# quality
+#  .9 |           D
+#  .8 |   B       .         B hides C: smaller and better. The front is A, B, D.
+#  .7 |   .   C   .
+#  .6 | A .       .         area left of 5 and above .5:
+#  .5 +-.-.---.---.-R         (5-1) * .1 + (5-2) * .2 + (5-4) * .1 = 1.1
+#       1 2   3   4 5  size
+HAND = [[1, 0.6], [2, 0.8], [3, 0.7], [4, 0.9]]
+SMALL_AND_GOOD: list[Direction] = ["minimize", "maximize"]
+
+
+def random_points(seed: int, objectives: int) -> FloatArray:
+    return np.random.default_rng(seed).random((6, objectives))
+
+
+def volume_by_inclusion_exclusion(gains: FloatArray) -> float:
+    groups = (
+        (size, group)
+        for size in range(1, len(gains) + 1)
+        for group in itertools.combinations(gains, size)
+    )
+    return float(sum((-1) ** (size + 1) * np.min(group, axis=0).prod() for size, group in groups))
+
+
+def test_front_of_the_hand_case():
+    assert non_dominated(HAND, SMALL_AND_GOOD).tolist() == [True, True, False, True]
+
+
+def test_equal_points_are_on_the_front_together():
+    points = [[1, 0.6], [1, 0.6], [2, 0.5]]
+
+    assert non_dominated(points, SMALL_AND_GOOD).tolist() == [True, True, False]
+
+
+def test_point_that_is_equal_in_one_objective_and_worse_in_the_other_is_dominated():
+    assert non_dominated([[1, 0.6], [1, 0.5]], SMALL_AND_GOOD).tolist() == [True, False]
+
+
+def test_point_with_a_missing_value_is_not_on_the_front_and_hides_nobody():
+    points = [[1, np.nan], [np.nan, 0.9], [2, 0.5]]
+
+    assert non_dominated(points, SMALL_AND_GOOD).tolist() == [False, False, True]
+    assert hypervolume(points, [3, 0], SMALL_AND_GOOD) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_point_is_on_the_front_unless_another_dominates_it(seed: int):
+    points = np.random.default_rng(seed).integers(0, 4, (20, 3))
+    dominated = [any(all(a <= b) and any(a < b) for a in points) for b in points]
+
+    assert non_dominated(points, ["minimize"] * 3).tolist() == [not one for one in dominated]
+
+
+def test_one_objective_has_its_best_points_as_front():
+    assert non_dominated([[3], [1], [1]], ["minimize"]).tolist() == [False, True, True]
+
+
+def test_front_of_no_points_is_empty():
+    assert non_dominated([], SMALL_AND_GOOD).tolist() == []
+
+
+def test_hypervolume_of_the_hand_case():
+    assert hypervolume(HAND, [5, 0.5], SMALL_AND_GOOD) == pytest.approx(1.1)
+
+
+def test_hypervolume_of_three_objectives_by_hand():
+    # Maximised, from the origin: 2x1x1 and 1x2x1 share a cube of 1, and make 3 with height 1.
+    # The column 1x1x2 shares that cube of 1 with them, and adds the 1 above it: 4.
+    points = [[2, 1, 1], [1, 2, 1], [1, 1, 2]]
+
+    assert hypervolume(points, [0, 0, 0], ["maximize"] * 3) == pytest.approx(4)
+
+
+def test_hypervolume_of_one_objective_is_the_longest_gain():
+    assert hypervolume([[3], [2], [9]], [5], ["minimize"]) == 3
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(4))
+def test_hypervolume_agrees_with_inclusion_and_exclusion(seed: int, objectives: int):
+    points = random_points(seed, objectives)
+    expected = volume_by_inclusion_exclusion(points)
+
+    measured = hypervolume(points, np.zeros(objectives), ["maximize"] * objectives)
+
+    assert measured == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hypervolume_does_not_mind_order_direction_or_dominated_points(seed: int):
+    points = random_points(seed, 3)
+    whole = hypervolume(points, np.zeros(3), ["maximize"] * 3)
+
+    assert hypervolume(points[::-1], np.zeros(3), ["maximize"] * 3) == pytest.approx(whole)
+    assert hypervolume(-points, np.zeros(3), ["minimize"] * 3) == pytest.approx(whole)
+    more = np.vstack([points, points[0] * 0.9])
+    assert hypervolume(more, np.zeros(3), ["maximize"] * 3) == pytest.approx(whole)
+
+
+def test_point_not_better_than_the_reference_counts_nothing():
+    # One is as large as the reference, the other is as bad.
+    assert hypervolume([[5, 0.9], [1, 0.5]], [5, 0.5], SMALL_AND_GOOD) == 0
+
+
+def test_hypervolume_of_no_points_is_zero():
+    assert hypervolume([], [5, 0.5], SMALL_AND_GOOD) == 0
+
+
+def test_normalised_hypervolume_of_the_hand_case():
+    # The box from (5, .5) to size 0 and quality 1 has the area 2.5.
+    share = normalised_hypervolume(HAND, [5, 0.5], [0, 1], SMALL_AND_GOOD)
+
+    assert share == pytest.approx(1.1 / 2.5)
+
+
+def test_a_student_better_than_its_teacher_may_push_the_hypervolume_over_one():
+    assert normalised_hypervolume([[0.1, 0.95]], [5, 0.5], [0, 0.9], SMALL_AND_GOOD) > 1
+
+
+def test_normalised_hypervolume_is_zero_if_the_teacher_is_no_better_than_a_constant():
+    assert normalised_hypervolume(HAND, [5, 0.5], [0, 0.5], SMALL_AND_GOOD) == 0
+
+
+def test_knee_is_the_point_farthest_from_the_line_between_the_ends():
+    # Scaled: A (0, 0), B (1/3, 2/3), D (1, 1); B is above the line from A to D.
+    assert knee(HAND, SMALL_AND_GOOD) == 1
+
+
+def test_one_point_is_its_own_knee():
+    assert knee([[2, 0.5], [1, 0.6]], SMALL_AND_GOOD) == 1
+
+
+def test_of_two_points_the_knee_is_the_best_in_the_first_objective():
+    points = [[0.6, 1.3], [0.8, 2.7]]
+
+    assert knee(points, ["maximize", "minimize"]) == 1
+    assert knee(points[::-1], ["maximize", "minimize"]) == 0
+
+
+def test_no_point_has_no_knee():
+    with pytest.raises(ValueError, match="at least one point"):
+        knee([[np.nan, 1]], SMALL_AND_GOOD)
+
+
+def test_wrong_width_is_named():
+    with pytest.raises(ValueError, match=r"shape \(n, 2\), but got \(1, 3\)"):
+        non_dominated([[1, 2, 3]], SMALL_AND_GOOD)
+
+
+def test_unknown_direction_is_named():
+    with pytest.raises(ValueError, match="but got \\['max'\\]"):
+        non_dominated([[1]], ["max"])  # type: ignore[list-item]

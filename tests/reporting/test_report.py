@@ -1,0 +1,213 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from kdray.errors import ConfigError
+from kdray.reporting.report import escape_markdown, fence, write_report
+from kdray.reporting.summary import write_tables
+from kdray.results.folder import SweepFolder
+from kdray.results.records import TrialResult
+
+from .conftest import MakeSweep, completed, failed, stopped, verification
+
+
+class Reports:
+    def __init__(self, make: MakeSweep) -> None:
+        self.make = make
+
+    def __call__(self, *trials: TrialResult, **config: Any) -> tuple[str, str]:
+        return written(self.make(*trials, **config))
+
+
+def written(folder: SweepFolder) -> tuple[str, str]:
+    write_tables(folder, duration_s=75.0, busy_s=90.0)
+    write_report(folder)
+    names = ("report.html", "report.md")
+    html, markdown = ((folder.root / name).read_text(encoding="utf-8") for name in names)
+    return html, markdown
+
+
+@pytest.fixture
+def reports(make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    # The figure is most of a report's time, and these tests are about its words.
+    monkeypatch.setattr("kdray.reporting.report.pareto_figure", lambda *_: Figure(figsize=(1, 1)))
+    return Reports(make_sweep)
+
+
+def rows(markdown: str) -> list[list[str]]:
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_report_leaves_three_files(make_sweep: MakeSweep):
+    folder = make_sweep(completed("0001", 0.7, 2))
+    written(folder)
+
+    assert (folder.root / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder.root / "report.html").exists()
+    assert (folder.root / "report.md").exists()
+
+
+def test_html_loads_nothing(reports: Reports):
+    html, _ = reports(completed("0001", 0.7, 2), failed("0002", "see https://example.org"))
+
+    loaded = re.findall(r"""(?:src|href|srcset|data)=["']?([^"'\s>]{,30})""", html)
+    assert [source[:22] for source in loaded] == ["data:image/png;base64,"]
+    assert "<script" not in html
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_error_text_is_escaped(reports: Reports):
+    error = "<script>alert(1)</script> | `x`"
+
+    html, markdown = reports(failed("0001", error))
+
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<script" not in html + markdown
+    assert r"&lt;script>alert(1)&lt;/script> \| \`x\`" in markdown
+
+
+def test_drawn_names_and_the_search_space_are_escaped(reports: Reports):
+    trial = completed("0001", 0.7, 2)
+    trial.parameters["pruning.method"] = "<b>|"  # type: ignore[index]
+
+    html, markdown = reports(trial, note="</pre><b>x", student={"layers": "```"})
+
+    assert "<b>" not in html
+    assert r"| &lt;b>\| |" in markdown
+    assert "````yaml" in markdown
+
+
+def test_headline_speaks_of_test_and_of_the_best_small_student(reports: Reports):
+    for text in reports(completed("0001", 0.74, 2), completed("0002", 0.76, 7)):
+        plain = text.replace("\u00a0", " ")
+        assert "0.730 macro-F1 on test at 2.0 MB: 96.1 % of the teacher at 25 % of" in plain
+        assert "Trial 0001, the best of at most half the teacher" in plain
+        assert "chosen on validation, then measured once on test" in plain
+
+
+def test_table_of_the_front_has_the_teacher_and_the_drawn_values(reports: Reports):
+    _, markdown = reports(completed("0001", 0.74, 2))
+
+    table = rows(markdown)
+    header = next(row for row in table if row[0] == "trial")
+    teacher = dict(zip(header, next(row for row in table if row[0] == "teacher"), strict=True))
+    student = dict(zip(header, next(row for row in table if "0001" in row[0]), strict=True))
+    assert teacher["size (MB)"] == "8.0"
+    assert teacher["layers"] == "–"
+    assert student == {
+        "trial": "**0001**",
+        "macro-F1, test": "0.730",
+        "macro-F1, validation": "0.740",
+        "size (MB)": "2.0",
+        "of teacher's size": "25 %",
+        "retention": "96.1 %",
+        "speed-up": "2.4×",
+        "layers": "2",
+        "pruning": "magnitude",
+        "ratio": "0.413",
+        "distillation": "logit",
+        "alpha": "0.7",
+        "temperature": "4",
+        "training.learning_rate": "0.0004",
+    }
+
+
+def test_value_that_the_file_fixes_is_not_given_to_a_method_that_does_nothing(reports: Reports):
+    nothing = {"method": "none", "temperature": 4}
+
+    _, markdown = reports(completed("0001", 0.74, 2), distillation=nothing)
+
+    assert "temperature" not in rows(markdown)[4]
+
+
+def test_html_and_markdown_tell_the_same_numbers(reports: Reports):
+    html, markdown = reports(completed("0001", 0.74, 2), completed("0002", 0.76, 7))
+
+    table = next(n for n, row in enumerate(rows(markdown)) if row[0] == "teacher")
+    for row in rows(markdown)[table : table + 3]:
+        for cell in row:
+            assert f">{cell.strip('*')}</td>" in html
+
+
+def test_counts_command_seed_and_commit_are_told(reports: Reports):
+    for text in reports(completed("0001", 0.7, 2), stopped("0002", 0.5, 1), failed("0003")):
+        for needed in (
+            "kdray sweep search_spaces/demo.yaml\nkdray report runs/demo",
+            "kdray best runs/demo --max-size-mb 2 --output student",
+            *("0123abc", "2.13.0", "macro-F1 0.310, size 8.0 MB", "loguniform", "3,000"),
+        ):
+            assert needed in text
+
+
+def test_sweep_without_completed_trials_says_so(reports: Reports):
+    for text in reports(failed("0001"), stopped("0002", 0.5, 2)):
+        assert "No trial completed: 1 stopped early, 1 failed" in text
+        assert "kdray best" not in text
+
+
+def test_sweep_that_has_no_trial_at_all_has_a_report(reports: Reports):
+    assert "No trial completed" in reports()[0]
+
+
+def test_report_without_latency_leaves_the_speed_out(make_sweep: MakeSweep):
+    trial = completed("0001", 0.7, 2)
+    del trial.metrics["latency_ms"], trial.metrics["speedup"]  # type: ignore[attr-defined]
+    folder = make_sweep(trial)
+    metrics = verification()["metrics"]
+    slow = {name: value for name, value in metrics.items() if name != "latency_ms"}
+    folder.verification_json.write_text(json.dumps(verification(metrics=slow)), encoding="utf-8")
+
+    for text in written(folder):
+        assert "faster" not in text
+        assert "speed" not in text.replace("speed‑up", "speed-up").split("The front")[1]
+
+
+def test_report_of_one_objective_shows_its_best_trial(reports: Reports):
+    objectives = {"macro_f1": "maximize"}
+
+    html, _ = reports(completed("0001", 0.7, 6), completed("0002", 0.6, 1), objectives=objectives)
+
+    assert "Trial 0001, the only one on the front" in html
+
+
+def test_teacher_that_did_not_pass_marks_the_report(make_sweep: MakeSweep):
+    folder = make_sweep(completed("0001", 0.7, 2))
+    bad = verification(passed=False, problems=["macro_f1 0.38 is under the minimum 0.4"])
+    folder.verification_json.write_text(json.dumps(bad), encoding="utf-8")
+
+    for text in written(folder):
+        assert "The teacher did not pass verification" in text
+        assert "0.38" in text
+
+
+def test_password_in_a_tracking_uri_is_not_published(reports: Reports):
+    for text in reports(tracking={"uri": "https://me:secret@mlflow.example.org"}):
+        assert "secret" not in text
+        assert "mlflow.example.org" in text
+
+
+def test_report_can_be_made_again_without_the_teacher(make_sweep: MakeSweep):
+    folder = make_sweep(completed("0001", 0.7, 2))
+    first = written(folder)
+    folder.verification_json.unlink()
+    write_report(folder)
+
+    assert (folder.root / "report.html").read_text(encoding="utf-8") == first[0]
+
+
+def test_folder_without_tables_is_told_by_the_missing_file(make_sweep: MakeSweep):
+    with pytest.raises(ConfigError, match=r"summary.json: no such file"):
+        write_report(make_sweep())
+
+
+def test_markdown_text_keeps_to_one_line_and_one_cell():
+    assert escape_markdown("a|b\nc *d* <e>") == r"a\|b c \*d\* &lt;e>"
+
+
+def test_fence_is_longer_than_any_inside():
+    assert fence("a ```` b", "yaml") == "`````yaml\na ```` b\n`````"

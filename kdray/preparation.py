@@ -5,9 +5,10 @@ Trials share the result. They never reload, retokenise or re-run the teacher.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from kdray.config.sections import Verification
 from kdray.data.base import Examples, Labels
 from kdray.data.checks import to_examples
 from kdray.data.dataset import Dataset
@@ -17,13 +18,13 @@ from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
-from kdray.models.building import ModelState, freeze, load_classifier
+from kdray.models.building import ModelState, freeze, load_classifier, thaw
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
-from kdray.teacher.making import fine_tune, untrained_teacher
+from kdray.teacher.making import fine_tune, located, untrained_teacher
 from kdray.teacher.outputs import TeacherOutputs, compute_outputs
 from kdray.teacher.storage import load_outputs, load_verified, save_teacher
 from kdray.teacher.verify import Verified, verify
@@ -63,14 +64,11 @@ class _Data:
         return {name: encode(tokenizer, part, max_length) for name, part in self.examples.items()}
 
 
-def prepare(
-    config: SweepConfig, folder: SweepFolder, say: Say = lambda line: None
-) -> PreparedSweep:
-    """Prepares a sweep and writes its teacher.
+def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
+    """Prepares a sweep; nothing is written (see `store`).
 
     Args:
         config: The sweep.
-        folder: Where `teacher/` is written, when the teacher is good enough.
         say: Takes a line about what is being done.
 
     Raises:
@@ -79,8 +77,7 @@ def prepare(
     """
     data = read_data(config)
     model, tokenizer = untrained_teacher(
-        config.teacher,
-        config.base,
+        located(config.teacher, config.base),
         data.labels,
         data.examples["train"],
         config.data.max_length,
@@ -91,28 +88,50 @@ def prepare(
     say("data: " + ", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
     if config.teacher.training is not None:
         model = fine_tune(model, config.teacher, data.labels, splits, _progress(say))
-    student = Student(model, tokenizer, data.labels, config.data.max_length)
-    measured = measure_quality(model.to(best_device()), splits, data.labels, config.evaluation)
-    metrics = dict(measured.metrics) | {"size_mb": stored_mb(student)}
-    metrics |= _costs(model, splits["train"])
-    options, state = config.teacher.verify, freeze(model)
+    prepared = assemble(config, data.labels, model, tokenizer, splits, needs)
+    metrics, outputs = prepared.verified.metrics, prepared.outputs
+    metric = config.teacher.verify.metric
+    say(
+        f"teacher: {metric} {metrics[metric]:.3f} on validation, {metrics['size_mb']:.2f} MB; "
+        f"outputs on the training set: {outputs.size_mb:.0f} MB"
+    )
+    return prepared
+
+
+def assemble(
+    config: SweepConfig,
+    labels: Labels,
+    model: Any,
+    tokenizer: Any,
+    splits: Mapping[str, Dataset],
+    needs: Needs,
+) -> PreparedSweep:
+    """Verifies a trained teacher, runs it over the training set once, and freezes it.
+
+    Raises:
+        TeacherError: If the teacher is not good enough.
+    """
+    student = Student(model, tokenizer, labels, config.data.max_length)
+    model.to(best_device())
+    measured = measure_quality(model, splits, labels, config.evaluation)
+    metrics = {**measured.metrics, "size_mb": stored_mb(student), **_costs(model, splits["train"])}
+    state = freeze(model)
     verified = verify(
-        options,
-        metrics,
-        measured.logits["validation"],
+        config.teacher.verify,
+        replace(measured, metrics=metrics),
         splits["validation"],
-        data.labels,
+        labels,
         teacher_digest(state),
     )
     outputs = compute_outputs(model, splits["train"], needs)
-    say(
-        f"teacher: {options.metric} {metrics[options.metric]:.3f} on validation, "
-        f"{metrics['size_mb']:.2f} MB; outputs on the training set: {outputs.size_mb:.0f} MB"
-    )
-    save_teacher(folder, model, tokenizer, outputs, verified, options)
     return PreparedSweep(
-        data.labels, config.data.max_length, splits, state, tokenizer, verified, outputs
+        labels, config.data.max_length, splits, state, tokenizer, verified, outputs
     )
+
+
+def store(sweep: PreparedSweep, folder: SweepFolder, options: Verification) -> None:
+    """Writes `teacher/`, from which `rebuild` makes the same again."""
+    save_teacher(folder, thaw(sweep.teacher), sweep.tokenizer, sweep.outputs, sweep.verified)
 
 
 def rebuild(config: SweepConfig, folder: SweepFolder) -> PreparedSweep:

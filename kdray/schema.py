@@ -16,7 +16,7 @@ from kdray.config.sections import (
     Tracking,
     Training,
 )
-from kdray.config.validation import Section, checked, dotted, nearest
+from kdray.config.validation import Section, SectionT, checked, dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.data.sources import SOURCES
 from kdray.distillation.base import DistillationMethod
@@ -99,10 +99,10 @@ class SweepConfig:
         return draw(self.space, choose, options_taken)
 
 
-def options_taken(section: str, method: str) -> frozenset[str] | None:
+def options_taken(section: str, method: Any) -> frozenset[str] | None:
     """Returns the options that a method of a family takes; None for a section without methods."""
-    family = FAMILIES.get(section)
-    if family is None or method not in family:
+    family = FAMILIES.get(section, {})
+    if not isinstance(method, str) or method not in family:
         return None
     return frozenset(family[method].model_fields)
 
@@ -152,26 +152,25 @@ def pruning_list(value: Any) -> list[tuple[str, Any]]:
     return [(f"pruning.{index}", item) for index, item in enumerate(value)]
 
 
-def checked_method(family: str, value: Any, path: str) -> tuple[Section | None, list[Problem]]:
+def checked_method(family: str, value: Any, path: str) -> tuple[Any, list[Problem]]:
     """Validates a mapping with a `method` against the method's own options."""
-    if not isinstance(value, Mapping):
-        return None, [Problem(path, f"must be a mapping with a `method`, but got {value!r}")]
-    table = FAMILIES[family]
-    method = value.get("method")
-    if method is None:
-        return None, [Problem(dotted(path, "method"), f"is required{nearest('', table)}")]
-    if method not in table:
-        message = f"no such method: {method!r}{nearest(str(method), table)}"
-        return None, [Problem(dotted(path, "method"), message)]
-    return checked(table[method], value, path)
+    return _checked_named(FAMILIES[family], "method", value, path)
 
 
 def checked_data(value: Any) -> tuple[DataSource | None, list[Problem]]:
     """Validates the `data` section against its source's options."""
+    return _checked_named(SOURCES, "source", value, "data")
+
+
+def _checked_named(
+    table: Mapping[str, type[SectionT]], key: str, value: Any, path: str
+) -> tuple[SectionT | None, list[Problem]]:
     if not isinstance(value, Mapping):
-        return None, [Problem("data", f"must be a mapping with a `source`, but got {value!r}")]
-    source = value.get("source")
-    if source not in SOURCES:
-        message = f"no such source: {source!r}" if source else "is required"
-        return None, [Problem("data.source", message + nearest(str(source or ""), SOURCES))]
-    return checked(SOURCES[source], value, "data")
+        return None, [Problem(path, f"must be a mapping with a `{key}`, but got {shown(value)}")]
+    name = value.get(key)
+    if name is None:
+        return None, [Problem(dotted(path, key), f"is required{nearest('', table)}")]
+    if not isinstance(name, str) or name not in table:
+        message = f"no such {key}: {shown(name)}{nearest(name, table)}"
+        return None, [Problem(dotted(path, key), message)]
+    return checked(table[name], value, path)

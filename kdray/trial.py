@@ -20,7 +20,7 @@ from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
 from kdray.evaluation.quality import quality
-from kdray.models.building import keep_layers, load_classifier, new_classifier, thaw
+from kdray.models.building import config_of, keep_layers, load_classifier, new_classifier, thaw
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import Outputs, best_device, with_attentions
 from kdray.models.packing import to_format
@@ -30,6 +30,8 @@ from kdray.pruning.base import Pruned
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
 from kdray.training.loop import EpochTraining, train
+from kdray.training.losses import Truth
+from kdray.training.stepper import Learner
 
 OnEpoch = Callable[[EpochReport], None]
 
@@ -153,18 +155,18 @@ def distil(
     """Trains the student and returns it with the weights of its best epoch on validation."""
     device = best_device()
     method, train_set = config.distillation, sweep.splits["train"]
-    model: Any = pruned.model.to(device)  # type: ignore[assignment]
-    match = method.match(shape_of(model.config), shape_of(sweep.teacher.config))
+    model: Any = pruned.model.to(device)
+    match = method.match(shape_of(model.config), shape_of(config_of(sweep.teacher)))
     match.projections.to(device)
     teacher_needs = method.needs(frozenset(match.pairs.values()))
     student_needs = method.needs(frozenset(match.pairs))
     with_attentions(model, bool(student_needs.attentions))
-    targets = torch.from_numpy(train_set.targets)
+    truth = Truth(sweep.labels, torch.from_numpy(train_set.targets))
 
     def teach(batch: Batch, length: int) -> Outputs:
         return sweep.outputs.batch(batch.rows, length, teacher_needs, device)
 
-    terms = distillation_terms(method, model, match, teach, sweep.labels, targets)
+    terms = distillation_terms(method, model, match, teach, truth)
     best = _Best(config.selection_metric)
     epochs: list[EpochReport] = []
     costs = measure_size(model, probe_inputs(train_set, device))
@@ -178,15 +180,8 @@ def distil(
         epochs.append(report)
         on_epoch(report)
 
-    train(
-        model,
-        train_set,
-        terms,
-        config.training,
-        after_epoch,
-        extra_modules=[match.projections],
-        masks=pruned.masks,
-    )
+    learner = Learner(model, [match.projections], pruned.masks)
+    train(learner, train_set, terms, config.training, after_epoch)
     model.load_state_dict(best.weights)
     with_attentions(model, False)
     return _Distilled(model, tuple(epochs), best.epoch)
@@ -226,8 +221,6 @@ def as_student(
 
 def shape_of(config: Any) -> Shape:
     """Returns what a method has to know of a model with this transformers configuration."""
-    if isinstance(config, Mapping):
-        return Shape(config["num_hidden_layers"], config["hidden_size"])
     return Shape(config.num_hidden_layers, config.hidden_size)
 
 

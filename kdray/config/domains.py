@@ -5,14 +5,16 @@ A domain is a mapping with one key, named and bounded as in Ray Tune, so the upp
 https://docs.ray.io/en/latest/tune/api/search_space.html
 """
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
+from kdray.config.validation import dotted
 from kdray.errors import Problem
 
-_BROKEN = object()
 ALL_INTEGERS = 64
 DOMAIN_NAMES = ("choice", "uniform", "loguniform", "quniform", "randint", "lograndint")
 
@@ -28,9 +30,12 @@ class Choice:
         """What a sampler sees: a scalar as it is, a short name for anything else; all different."""
         labels: list[Any] = []
         for option in self.options:
-            label = option if is_scalar(option) else option_label(option)
-            again = sum(other == label for other in labels)
-            labels.append(label if not again else f"{label}#{again + 1}")
+            name = label = option if is_scalar(option) else option_label(option)
+            count = 1
+            while label in labels:
+                count += 1
+                label = f"{name}#{count}"
+            labels.append(label)
         return tuple(labels)
 
     def option(self, label: Any) -> Any:
@@ -64,22 +69,35 @@ class DomainError(ValueError):
     """A mapping that looks like a domain but is none."""
 
 
+class _Broken(dict[str, Any]):
+    """What stands in place of a domain that breaks its rule: an empty mapping."""
+
+
 def parse_tree(value: Any, path: str = "", problems: list[Problem] | None = None) -> Any:
     """Returns `value` with every domain mapping in it replaced by a `Choice` or a `Range`.
 
     Args:
         value: Plain YAML values.
         path: The dotted key of `value`.
-        problems: Takes a problem for every domain whose argument breaks its rule; such a domain
-            is left out of the result.
+        problems: Takes a problem for every domain that breaks its rule; such a domain is left out
+            of its mapping, and leaves an empty mapping anywhere else.
+
+    Raises:
+        DomainError: If a domain breaks its rule and there are no `problems` to take it.
     """
-    if isinstance(value, Mapping):
-        if len(value) == 1 and next(iter(value)) in DOMAIN_NAMES:
+    try:
+        if isinstance(value, Mapping) and _is_domain(value):
             return _parse_domain(*next(iter(value.items())), path, problems)
-        tree = {key: parse_tree(item, f"{path}.{key}", problems) for key, item in value.items()}
-        return {key: item for key, item in tree.items() if item is not _BROKEN}
+    except DomainError as error:
+        if problems is None:
+            raise
+        problems.append(Problem(path, str(error)))
+        return _Broken()
+    if isinstance(value, Mapping):
+        tree = {key: parse_tree(item, dotted(path, key), problems) for key, item in value.items()}
+        return {key: item for key, item in tree.items() if not isinstance(item, _Broken)}
     if isinstance(value, list):
-        return [parse_tree(item, f"{path}.{index}", problems) for index, item in enumerate(value)]
+        return [parse_tree(item, dotted(path, i), problems) for i, item in enumerate(value)]
     return value
 
 
@@ -93,60 +111,80 @@ def domains_in(tree: Any, path: str = "") -> Iterator[tuple[str, Domain]]:
         yield path, tree
     elif isinstance(tree, Mapping):
         for key, item in tree.items():
-            yield from domains_in(item, f"{path}.{key}" if path else str(key))
+            yield from domains_in(item, dotted(path, key))
     elif isinstance(tree, list):
         for index, item in enumerate(tree):
-            yield from domains_in(item, f"{path}.{index}")
+            yield from domains_in(item, dotted(path, index))
 
 
-def samples(tree: Any) -> list[Any]:
+def samples(tree: Any, together: int = 1) -> list[Any]:
     """Returns plain values that together touch every option, bound and short integer range.
 
     The first has the first sample everywhere; each other one differs from it in one place. So a
     rule that holds for each value by itself holds for all that can be drawn.
+
+    Args:
+        tree: Values with domains, as `parse_tree` returns them.
+        together: A mapping or list with at most so many combinations gives all of them instead,
+            for rules between two values.
     """
     if isinstance(tree, Choice):
-        return [sample for option in tree.options for sample in samples(option)]
+        return [sample for option in tree.options for sample in samples(option, together)]
     if isinstance(tree, Range):
         few = tree.integer and tree.high - tree.low < ALL_INTEGERS
         values = range(int(tree.low), int(tree.high) + 1) if few else (tree.low, tree.high)
         return [_plain(tree, value) for value in values]
     if isinstance(tree, Mapping):
-        return [dict(zip(tree, row, strict=True)) for row in _one_at_a_time(list(tree.values()))]
+        rows = combined([samples(item, together) for item in tree.values()], together)
+        return [dict(zip(tree, row, strict=True)) for row in rows]
     if isinstance(tree, list):
-        return _one_at_a_time(tree)
+        return combined([samples(item, together) for item in tree], together)
     return [tree]
+
+
+def combined(columns: Sequence[list[Any]], together: int = 1) -> list[list[Any]]:
+    """Returns rows that together hold every value of every column; see `samples`."""
+    if math.prod(map(len, columns)) <= together:
+        return [list(row) for row in product(*columns)]
+    first = [column[0] for column in columns]
+    rows = [first]
+    for index, column in enumerate(columns):
+        rows += [[*first[:index], other, *first[index + 1 :]] for other in column[1:]]
+    return rows
 
 
 def contains(domain: Domain, value: Any) -> bool:
     """Returns whether `value` can be drawn from `domain`."""
     if isinstance(domain, Choice):
-        return any(value == label and type(value) is type(label) for label in domain.labels)
+        return any(_same(value, label) for label in domain.labels)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if domain.integer and value != int(value):
+    if not domain.low <= value <= domain.high:
         return False
-    return domain.low <= value <= domain.high
+    steps = (value - domain.low) / domain.step if domain.step else 0.0
+    return math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
-def grid_values(domain: Domain) -> list[Any] | None:
-    """Returns all values of a domain, or None if they cannot be counted."""
+def grid_values(domain: Domain) -> Sequence[Any] | None:
+    """Returns all values of a domain, or None if it is continuous."""
     if isinstance(domain, Choice):
-        return list(domain.labels)
-    if domain.step is None or domain.log:
+        return domain.labels
+    if domain.integer:
+        return range(int(domain.low), int(domain.high) + 1)
+    if domain.step is None:
         return None
-    count = math.floor((domain.high - domain.low) / domain.step + 1e-9) + 1
-    return [_plain(domain, domain.low + index * domain.step) for index in range(count)]
+    count = round((domain.high - domain.low) / domain.step) + 1
+    return [_clean(domain.low + index * domain.step) for index in range(count)]
 
 
 def describe(domain: Domain) -> str:
     """Returns a domain as a person would write it in one line."""
     if isinstance(domain, Choice):
         return "one of " + ", ".join(map(str, domain.labels))
-    kind = "logarithmically " if domain.log else ""
+    log = ", drawn by its logarithm" if domain.log else ""
     step = f" in steps of {domain.step:g}" if domain.step and not domain.integer else ""
     number = "an integer" if domain.integer else "a number"
-    return f"{number} from {domain.low:g} to {domain.high:g}{step}{', ' + kind if kind else ''}"
+    return f"{number} from {domain.low:.12g} to {domain.high:.12g}{step}{log}"
 
 
 def is_scalar(value: Any) -> bool:
@@ -155,35 +193,64 @@ def is_scalar(value: Any) -> bool:
 
 
 def option_label(option: Any) -> str:
-    """Returns a short name for an option of a choice, also if it is a mapping."""
+    """Returns a short name for an option of a choice, also if it is a mapping or a list."""
     if isinstance(option, Mapping):
         named = option.get("method", option.get("name"))
-        return named if isinstance(named, str) else ",".join(f"{k}={v}" for k, v in option.items())
-    return str(option)
+        if isinstance(named, str):
+            return named
+        return ",".join(f"{key}={option_label(item)}" for key, item in option.items())
+    if isinstance(option, list):
+        return "[" + ",".join(map(option_label, option)) + "]"
+    return describe(option) if isinstance(option, Choice | Range) else str(option)
+
+
+def _is_domain(value: Mapping[Any, Any]) -> bool:
+    """Returns whether a mapping is meant as a domain.
+
+    Raises:
+        DomainError: If it almost is one: a misspelt name, or two keys.
+    """
+    names = [key for key in value if key in DOMAIN_NAMES]
+    if len(value) > 1 and any(isinstance(value[name], list) for name in names):
+        keys = ", ".join(map(str, value))
+        raise DomainError(f"a domain is a mapping with one key, but got {keys}")
+    key, argument = next(iter(value.items()), (None, None))
+    if len(value) == 1 and not names and isinstance(argument, list):
+        close = difflib.get_close_matches(str(key), DOMAIN_NAMES, n=1, cutoff=0.75)
+        if close:
+            raise DomainError(f"no such domain: {key!r}; did you mean {close[0]!r}?")
+    return len(value) == 1 and bool(names)
 
 
 def _parse_domain(name: str, argument: Any, path: str, problems: list[Problem] | None) -> Any:
-    try:
-        if not isinstance(argument, list) or not argument:
-            raise DomainError(f"{name} takes a list, but got {argument!r}")
-        if name != "choice":
-            return _range(name, _numbers(name, argument))
-    except DomainError as error:
-        if problems is None:
-            raise
-        problems.append(Problem(path, str(error)))
-        return _BROKEN
+    if name != "choice":
+        return _range(name, _numbers(name, argument))
+    if not isinstance(argument, list) or not argument:
+        raise DomainError(f"choice takes a list of one or more options, but got {argument!r}")
+    for index, option in enumerate(argument):
+        if any(_same(option, other) for other in argument[:index]):
+            raise DomainError(f"choice holds {option!r} twice")
     options = [parse_tree(option, path, problems) for option in argument]
-    return Choice(tuple(option for option in options if option is not _BROKEN))
+    if any(isinstance(option, _Broken) for option in options):
+        return _Broken()
+    return Choice(tuple(options))
 
 
-def _numbers(name: str, argument: list[Any]) -> list[float]:
-    wanted = 3 if name == "quniform" else 2
-    numbers = [n for n in argument if isinstance(n, int | float) and not isinstance(n, bool)]
-    if len(argument) != wanted or len(numbers) != wanted or not all(map(math.isfinite, numbers)):
-        shape = "[low, high, step]" if wanted == 3 else "[low, high]"
+def _same(one: Any, other: Any) -> bool:
+    """Returns whether two values are equal, 1 and 1.0 too, but not 1 and true."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _numbers(name: str, argument: Any) -> list[float]:
+    shape = "[low, high, step]" if name == "quniform" else "[low, high]"
+    if not isinstance(argument, list) or len(argument) != shape.count(",") + 1:
         raise DomainError(f"{name} takes {shape}, but got {argument!r}")
-    return numbers
+    for number in argument:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise DomainError(f"{name} takes {shape} as numbers, but got {argument!r}")
+        if not abs(number) < math.inf:
+            raise DomainError(f"{name} takes finite numbers, but got {argument!r}")
+    return argument
 
 
 def _range(name: str, numbers: list[float]) -> Range:
@@ -198,20 +265,23 @@ def _range(name: str, numbers: list[float]) -> Range:
         raise DomainError(f"{name} needs low > 0, but got {numbers!r}")
     if integer:
         return Range(int(low), int(high) - 1, 1, log, True)
-    step = numbers[2] if name == "quniform" else None
-    if step is not None and not 0 < step <= high - low:
-        raise DomainError(f"{name} needs 0 < step <= high - low, but got {numbers!r}")
-    return Range(float(low), float(high), step, log)
+    if name == "quniform":
+        return _stepped(low, high, numbers[2])
+    return Range(float(low), float(high), None, log)
+
+
+def _stepped(low: float, high: float, step: float) -> Range:
+    """Returns a range that ends on its last step."""
+    if not 0 < step <= high - low:
+        raise DomainError(f"quniform needs 0 < step <= high - low, but got {[low, high, step]!r}")
+    steps = math.floor((high - low) / step + 1e-9)
+    return Range(float(low), _clean(low + steps * step), float(step))
+
+
+def _clean(value: float) -> float:
+    """Returns a sum of decimal fractions without its binary remainder: 0.3, not 0.30…04."""
+    return float(f"{value:.12g}")
 
 
 def _plain(domain: Range, value: float) -> float | int:
     return int(value) if domain.integer else float(value)
-
-
-def _one_at_a_time(columns: list[Any]) -> list[list[Any]]:
-    choices = [samples(column) for column in columns]
-    first = [choice[0] for choice in choices]
-    rows = [first]
-    for index, choice in enumerate(choices):
-        rows += [[*first[:index], other, *first[index + 1 :]] for other in choice[1:]]
-    return rows

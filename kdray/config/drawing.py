@@ -109,9 +109,10 @@ class _Pen:
     def _chosen(self, node: Choice, name: str, path: str) -> Any:
         label = self.choose(name, path, node)
         option = node.option(label)
-        if is_scalar(option):
-            return self._record(option, name, path)
         self.drawn.choices[name] = label
+        if is_scalar(option):
+            self.drawn.parameters[path] = option
+            return option
         value = self.resolve(option, f"{name}[{label}]", path)
         self.drawn.parameters.update(flatten(value, path))
         return value

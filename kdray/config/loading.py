@@ -5,34 +5,39 @@ YAML 1.2's core schema: `1e-4` is a number, `no` and `on` are words, dates are w
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kdray.config.validation import within
 from kdray.errors import ConfigError, Problem
 
-PATH_KEYS = ("data.train", "data.validation", "data.test", "teacher.model", "student.initial")
+FILE_KEYS = ("data.train", "data.validation", "data.test")
+FOLDER_OR_NAME_KEYS = ("data.name", "teacher.model", "student.initial")
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    pass
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""]
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)$"),
-    list("-+.0123456789"),
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+_Loader.yaml_implicit_resolvers = {}
+_IMPLICIT = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    "merge": (r"<<", ["<"]),
+}
+for _name, (_pattern, _first) in _IMPLICIT.items():
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _first
+    )
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: _float(node.value))
 
@@ -43,29 +48,35 @@ class Document:
 
     Attributes:
         content: Its mapping.
-        lines: The line of each dotted key, from 1.
+        lines: The line of each dotted key, from 1; 0 for what does not come from the file.
         source: The file's name, for messages.
         base: The folder that relative paths in it start from.
+        problems: Keys that stand twice; to be told with everything else that is wrong.
     """
 
     content: dict[str, Any]
     lines: Mapping[str, int]
     source: str
     base: Path
+    problems: tuple[Problem, ...] = ()
 
     def problem(self, where: str, message: str) -> Problem:
         """Returns a problem at a dotted key, with the line of the key or of its nearest parent."""
         key = where
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
-        return Problem(where, message, self.lines.get(key))
+        return Problem(where, message, self.lines.get(key) or None)
+
+    def without_lines(self, key: str) -> Mapping[str, int]:
+        """Returns the lines of a document in which `key` comes from somewhere else."""
+        return {k: line for k, line in self.lines.items() if not within(k, key)} | {key: 0}
 
 
 def read_document(path: Path) -> Document:
     """Reads a YAML file whose top is a mapping.
 
     Raises:
-        ConfigError: If the file is missing, is no YAML, has a key twice or is no mapping.
+        ConfigError: If the file is missing, is no YAML or is no mapping.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -79,19 +90,17 @@ def read_document(path: Path) -> Document:
 
 def parse_document(text: str, source: str, base: Path) -> Document:
     """Parses YAML text; see `read_document`."""
-    try:
-        root = yaml.compose(text, _Loader)
-        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader without implicit surprises
-    except yaml.YAMLError as error:
-        raise ConfigError([_syntax_problem(error, source)]) from None
-    if not isinstance(content, dict) or root is None:
-        raise ConfigError([Problem(source, "must be a mapping of sections, such as `data:`")])
     lines: dict[str, int] = {}
     twice: list[Problem] = []
-    _collect_lines(root, "", lines, twice)
-    if twice:
-        raise ConfigError(twice, source)
-    return Document(content, lines, source, base)
+    try:
+        root = yaml.compose(text, _Loader)
+        _collect_lines(root, "", lines, twice)
+        content = _load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError([_syntax_problem(error, source)]) from None
+    if not isinstance(content, dict):
+        raise ConfigError([Problem(source, "must be a mapping of sections, such as `data:`")])
+    return Document(content, lines, source, base, tuple(twice))
 
 
 def with_overrides(document: Document, assignments: Sequence[str]) -> Document:
@@ -102,62 +111,85 @@ def with_overrides(document: Document, assignments: Sequence[str]) -> Document:
     Raises:
         ConfigError: If an assignment has no `=`, or goes through something that is no mapping.
     """
-    content = document.content
     problems: list[Problem] = []
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            problems.append(Problem("--set", f"takes key=value, but got {assignment!r}"))
-            continue
+        key, _, text = assignment.partition("=")
         try:
-            value = yaml.load(text, _Loader)  # noqa: S506 - see above
-            if key in PATH_KEYS and isinstance(value, str) and Path(value).exists():
-                value = str(Path(value).resolve())
-            content = _assigned(content, key.split("."), value)
-        except (yaml.YAMLError, LookupError, TypeError, ValueError):
-            problems.append(Problem("--set", f"{key!r} cannot be set to {text!r}"))
+            if "=" not in assignment or not all(key.split(".")):
+                raise ValueError("it takes key=value")
+            value = _from_here(key, _load(text))
+            content = _assigned(document.content, key.split("."), value)
+            document = replace(document, content=content, lines=document.without_lines(key))
+        except (yaml.YAMLError, ValueError) as error:
+            reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+            problems.append(Problem("--set", f"{assignment!r} cannot be set: {reason}"))
     if problems:
-        raise ConfigError(problems, document.source)
-    return Document(content, document.lines, document.source, document.base)
+        raise ConfigError([*document.problems, *problems], document.source)
+    return document
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
+def _from_here(key: str, value: Any) -> Any:
+    """Resolves relative paths; what may be a name on the hub is one unless it exists here."""
+    if isinstance(value, dict):
+        return {inner: _from_here(f"{key}.{inner}", item) for inner, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    is_path = key in FILE_KEYS or (key in FOLDER_OR_NAME_KEYS and Path(value).exists())
+    return str(Path(value).resolve()) if is_path else value
 
 
 def _assigned(container: Any, keys: list[str], value: Any) -> Any:
+    if not keys:
+        return value
     key, rest = keys[0], keys[1:]
     if isinstance(container, list):
+        if not key.isdecimal() or int(key) >= len(container):
+            raise ValueError(f"{key!r} is no place in a list of {len(container)}")
         index = int(key)
-        new = _assigned(container[index], rest, value) if rest else value
+        new = _assigned(container[index], rest, value)
         return [*container[:index], new, *container[index + 1 :]]
-    if not isinstance(container, dict):
-        raise TypeError(f"no mapping at {key}")
-    inner = container.get(key)
-    return {
-        **container,
-        key: _assigned({} if inner is None else inner, rest, value) if rest else value,
-    }
+    if container is not None and not isinstance(container, dict):
+        raise ValueError(f"{key!r} cannot stand below the value {container!r}")
+    container = container or {}
+    named = next((known for known in container if str(known) == key), key)
+    return {**container, named: _assigned(container.get(named), rest, value)}
 
 
-def _collect_lines(node: yaml.Node, path: str, lines: dict[str, int], twice: list[Problem]) -> None:
+def _collect_lines(
+    node: yaml.Node | None,
+    path: str,
+    lines: dict[str, int],
+    twice: list[Problem],
+    above: tuple[yaml.Node | None, ...] = (),
+) -> None:
+    if node is not None and node in above:
+        raise yaml.MarkedYAMLError(problem="an alias holds itself", problem_mark=node.start_mark)
+    for key, line, value in _entries(node):
+        where = f"{path}.{key}" if path else key
+        if isinstance(node, yaml.MappingNode) and where in lines and key != "<<":
+            twice.append(Problem(where, "stands twice; keep one of them", line))
+            continue
+        lines[where] = line
+        _collect_lines(value, where, lines, twice, (*above, node))
+
+
+def _entries(node: yaml.Node | None) -> list[tuple[str, int, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            key = f"{path}.{key_node.value}" if path else str(key_node.value)
-            line = key_node.start_mark.line + 1
-            if key in seen:
-                twice.append(Problem(key, "stands twice; keep one of them", line))
-            seen.add(key)
-            lines.setdefault(key, line)
-            _collect_lines(value_node, key, lines, twice)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            lines.setdefault(f"{path}.{index}", item.start_mark.line + 1)
-            _collect_lines(item, f"{path}.{index}", lines, twice)
+        return [(str(key.value), key.start_mark.line + 1, value) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [(str(i), item.start_mark.line + 1, item) for i, item in enumerate(node.value)]
+    return []
 
 
-def _syntax_problem(error: yaml.YAMLError, source: str) -> Problem:
+def _syntax_problem(error: Exception, source: str) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return Problem(source, f"no YAML: {error.problem}", error.problem_mark.line + 1)
-    return Problem(source, f"no YAML: {error}")
+        return Problem(source, f"is no YAML: {error.problem}", error.problem_mark.line + 1)
+    return Problem(source, f"is no YAML: {str(error).splitlines()[0]}")
 
 
 def _float(text: str) -> float:
-    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

@@ -6,8 +6,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from kdray.errors import Problem
+
+_RULES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "int_parsing": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
 
 
 class Section(BaseModel):
@@ -33,17 +49,19 @@ def checked(
         The section and no problems, or None and all its problems.
     """
     try:
-        return section.model_validate_json(json.dumps(value), strict=True), []
-    except TypeError:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
         return None, [Problem(path, f"holds a value that YAML cannot express: {value!r}")]
+    try:
+        return section.model_validate_json(text, strict=True), []
     except ValidationError as error:
-        return None, _problems(section, value, path, error)
+        return None, _problems(section, json.loads(text), path, error)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: object, known: Iterable[object]) -> str:
     """Returns `; did you mean ...?` for the nearest known word, or the list of all of them."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
@@ -54,60 +72,123 @@ def dotted(path: str, *parts: object) -> str:
     return ".".join([path, *map(str, parts)] if path else [str(part) for part in parts])
 
 
+def within(where: str, path: str) -> bool:
+    """Returns whether a dotted key is `path` or stands below it."""
+    return where == path or where.startswith(f"{path}.")
+
+
+def shown(value: Any) -> str:
+    """Returns a value as it stands in a YAML file; text in quotes."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return repr(value)
+
+
 def _problems(
     section: type[Section], value: Any, path: str, error: ValidationError
 ) -> list[Problem]:
-    messages: dict[str, list[str]] = {}
+    """Returns one problem a key; where a branch of a union got further, only that one counts."""
+    found: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
         parts = _real_parts(value, item["loc"], item["type"])
-        text = _message(section, parts, item)
-        found = messages.setdefault(dotted(path, *parts) if parts else path, [])
-        if text not in found:
-            found.append(text)
-    return [Problem(where, " or ".join(texts)) for where, texts in messages.items()]
+        found.setdefault(tuple(parts), []).append(item)
+    return [
+        Problem(dotted(path, *parts), _message(section, value, parts, items))
+        for parts, items in found.items()
+        if not any(other[: len(parts)] == parts != other for other in found)
+    ]
 
 
 def _real_parts(value: Any, location: Sequence[int | str], kind: str) -> list[int | str]:
     """Drops the names of union members that pydantic puts between the keys."""
     parts: list[int | str] = []
     for index, part in enumerate(location):
-        last = index == len(location) - 1
-        if isinstance(value, Mapping) and part in value:
+        if _has(value, part):
             value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif not (last and kind == "missing"):
+        elif not (kind == "missing" and index == len(location) - 1):
             continue
         parts.append(part)
     return parts
 
 
-def _message(section: type[Section], parts: Sequence[int | str], item: Any) -> str:
-    kind, found = item["type"], item["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key{nearest(str(parts[-1]), _keys_at(section, parts[:-1]))}"
-    if kind == "missing":
+def _has(value: Any, part: int | str) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _message(
+    section: type[Section], value: Any, parts: Sequence[int | str], items: Sequence[ErrorDetails]
+) -> str:
+    item = items[0]
+    if item["type"] == "extra_forbidden":
+        return f"unknown key{nearest(parts[-1], _keys_at(section, value, parts[:-1]))}"
+    if item["type"] == "missing":
         return "is required"
-    if kind == "union_tag_invalid":
-        context = item["ctx"]
-        known = str(context["expected_tags"]).split("'")[1::2]
-        return f"no such {parts[-1] if parts else 'name'}: {context['tag']!r}{nearest(context['tag'], known)}"
-    rule = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    if kind == "value_error":
-        return str(rule)
-    shown = f"{rule}, but got {found!r}"
-    if kind == "literal_error" and isinstance(found, str):
-        close = difflib.get_close_matches(found, str(item["ctx"]["expected"]).split("'")[1::2], n=1)
-        return f"{shown}; did you mean {close[0]!r}?" if close else shown
-    return shown
+    if item["type"] == "value_error":
+        return item["msg"].removeprefix("Value error, ")
+    if item["type"].startswith("union_tag"):
+        return _no_such_name(item, str(parts[-1]) if parts else "name")
+    rules = " or ".join(dict.fromkeys(_rule(item) for item in items))
+    where = "its key must" if "[key]" in item["loc"] else "must"
+    hints = dict.fromkeys(map(_hint, items))
+    return f"{where} be {rules}, but got {shown(item['input'])}{''.join(hints)}"
 
 
-def _keys_at(section: type[Section], parts: Sequence[int | str]) -> list[str]:
+def _no_such_name(item: ErrorDetails, what: str) -> str:
+    known = str(item["ctx"].get("expected_tags", "")).split("'")[1::2]
+    if "tag" not in item["ctx"]:
+        return f"must be a name, or a mapping with a `name`, but got {shown(item['input'])}"
+    return f"no such {what}: {item['ctx']['tag']!r}{nearest(item['ctx']['tag'], known)}"
+
+
+def _rule(item: ErrorDetails) -> str:
+    if item["type"] in _RULES:
+        return _RULES[item["type"]]
+    if item["type"] == "too_short":
+        return f"at least {item['ctx']['min_length']} long"
+    rule = item["msg"].removeprefix("Input should be ")
+    rule = rule.replace("greater than or equal to", "at least")
+    return rule.replace("less than or equal to", "at most")
+
+
+def _hint(item: ErrorDetails) -> str:
+    found = item["input"]
+    if not isinstance(found, str):
+        return ""
+    if item["type"] in ("int_type", "float_type"):
+        return "; write it without quotes" if _is_number(found) else ""
+    known = str(item.get("ctx", {}).get("expected", "")).split("'")[1::2]
+    close = difflib.get_close_matches(found, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _keys_at(section: type[Section], value: Any, parts: Sequence[int | str]) -> list[str]:
     models: list[type[BaseModel]] = [section]
     for part in parts:
+        value = value[part]
         fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
         models = [model for field in fields for model in _models_in(field.annotation)] or models
-    return sorted({key for model in models for key in model.model_fields})
+    return sorted({key for model in _named(models, value) for key in model.model_fields})
+
+
+def _named(models: list[type[BaseModel]], value: Mapping[str, Any]) -> list[type[BaseModel]]:
+    """Returns the member of a union that the `name` in the file chooses, else all of them."""
+    named = [
+        model
+        for model in models
+        if "name" in value and "name" in model.model_fields
+        if model.model_fields["name"].default == value["name"]
+    ]
+    return named or models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from kdray.config.validation import Section
 
@@ -34,7 +34,8 @@ class Examples:
 
     Attributes:
         texts: One tuple of texts an example: one text, or a pair.
-        targets: Multi-label: float32 (examples, labels) of 0 and 1. Single-label: int64 (examples,).
+        targets: Multi-label: float32 (examples, labels) of 0 and 1. Single-label: int64
+            (examples,).
     """
 
     texts: tuple[tuple[str, ...], ...]
@@ -66,10 +67,37 @@ class DataSource(Section):
     )
     max_length: int = Field(128, ge=4, le=512, description="Tokens an example, specials included.")
 
+    @field_validator("text")
+    @classmethod
+    def _one_text_or_two(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list) and len(value) not in {1, 2}:
+            raise ValueError(f"must be one column, or a list of two, but got {value!r}")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _some_labels(cls, value: str | list[str]) -> str | list[str]:
+        if not value:
+            raise ValueError("must be a list of 0/1 columns, or the name of one class column")
+        return value
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        columns = [*self.text_columns, *self.label_columns]
+        for name in columns:
+            if columns.count(name) > 1:
+                raise ValueError(f"`text` and `labels` name the column {name!r} twice")
+        return self
+
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The text columns, one or two."""
         return (self.text,) if isinstance(self.text, str) else tuple(self.text)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The label columns: one of classes, or any number of 0 and 1."""
+        return (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
 
     def read(self, base: Path, seed: int) -> Frames:
         """Returns the tables.

@@ -74,3 +74,18 @@ def ragged(rows: list[list[int]], pad: int) -> Ragged:
     np.cumsum([len(row) for row in rows], out=offsets[1:])
     values = np.fromiter((token for row in rows for token in row), np.int32, int(offsets[-1]))
     return Ragged(values, offsets, pad)
+
+
+def subset(dataset: Dataset, rows: Rows) -> Dataset:
+    """Returns some rows of a dataset as a dataset of their own."""
+    columns = {
+        name: _chosen(column, rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in dataset.columns.items()
+    }
+    return Dataset(columns, dataset.lengths[rows], dataset.targets[rows], dataset.mask)
+
+
+def _chosen(column: Ragged, rows: Rows) -> Ragged:
+    parts = [column.values[column.offsets[row] : column.offsets[row + 1]] for row in rows]
+    offsets = np.concatenate([[0], np.cumsum(column.lengths[rows])]).astype(np.int64)
+    return Ragged(np.concatenate(parts), offsets, column.pad)

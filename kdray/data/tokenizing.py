@@ -18,9 +18,10 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int) -> Any:
     """Returns a fast WordPiece tokenizer learnt from texts, with BERT's special tokens.
 
-    Words are split at white space and punctuation; letters are lower-cased, vowel signs kept.
+    Words are split at white space and punctuation; letters are lower-cased, vowel signs kept. The
+    same texts give the same tokenizer.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -28,14 +29,12 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
         [normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    vocabulary = _learn_vocabulary(tokenizer, list(texts), vocabulary_size)
+    tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(t, tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]")],
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -43,6 +42,29 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **{f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS},
     )
+
+
+def _learn_vocabulary(tokenizer: Any, texts: list[str], size: int) -> dict[str, int]:
+    """Returns the vocabulary that WordPiece training finds, the same for the same texts.
+
+    The trainer numbers continuing letters (`##a`) in the order of a randomly seeded hash table and
+    breaks ties by number. Given as special tokens they are numbered in our order.
+    """
+    from tokenizers import trainers
+
+    continuing: set[str] = set()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            continuing.update(word[1:])
+    letters = [f"##{letter}" for letter in sorted(continuing)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=[*SPECIAL_TOKENS, *letters], show_progress=False
+    )
+    learner = type(tokenizer).from_str(tokenizer.to_str())
+    learner.train_from_iterator(texts, trainer)
+    vocabulary: dict[str, int] = learner.get_vocab()
+    return vocabulary
 
 
 def encode(tokenizer: Any, examples: Examples, max_length: int) -> Dataset:

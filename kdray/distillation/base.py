@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdray.config.sections import ClassWeights
 from kdray.config.validation import Section
-from kdray.distillation.loss import soft_loss
+from kdray.distillation.loss import Softening, soft_loss
 from kdray.models.outputs import Needs, Outputs
 
 
@@ -115,7 +115,5 @@ class Teaching(DistillationMethod):
             multi_label: Which of the two losses.
             label_weights: Weight of each label in it, (C,), or None for 1.
         """
-        temperature = self.temperature_at(progress)
-        return soft_loss(
-            student, teacher, temperature, multi_label, self.scale_by_temperature, label_weights
-        )
+        softening = Softening(self.temperature_at(progress), self.scale_by_temperature)
+        return soft_loss(student, teacher, softening, multi_label, label_weights)

@@ -23,7 +23,8 @@ def mapped_layers(mapping: LayerMapping, student: int, teacher: int) -> dict[int
         teacher: Layers of the teacher, m.
 
     Raises:
-        ValueError: If a layer is not there, or the student has more layers than the teacher.
+        ValueError: If a layer is not there, a student layer has two teachers, or the student has
+            more layers than the teacher.
     """
     if isinstance(mapping, Mapping):
         return _explicit(mapping, student, teacher)
@@ -44,4 +45,8 @@ def _explicit(mapping: Mapping[int, int], student: int, teacher: int) -> dict[in
                 f"layer_mapping {{{from_teacher}: {to_student}}} must lie within {teacher} teacher "
                 f"and {student} student layers"
             )
+    if len(set(mapping.values())) < len(mapping):
+        raise ValueError(
+            f"layer_mapping {dict(mapping)} must give each student layer one teacher layer"
+        )
     return {to_student: from_teacher for from_teacher, to_student in mapping.items()}

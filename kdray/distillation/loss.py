@@ -1,16 +1,35 @@
 """The soft term of both label types. Softmax on multi-label logits would make labels compete."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Softening:
+    """How both predictions are softened.
+
+    Attributes:
+        temperature: T > 0; 1 leaves them as they are.
+        scale: Whether the loss is multiplied by T²; it keeps the gradient's size whatever T.
+    """
+
+    temperature: float
+    scale: bool = True
+
+    @property
+    def factor(self) -> float:
+        """T², or 1 without scale."""
+        return self.temperature**2 if self.scale else 1.0
+
+
 def soft_loss(
     student: Tensor,
     teacher: Tensor,
-    temperature: float,
+    softening: Softening,
     multi_label: bool,
-    scale: bool = True,
     label_weights: Tensor | None = None,
 ) -> Tensor:
     """Returns the loss of a student's logits z_s against its teacher's z_t, a scalar.
@@ -24,21 +43,19 @@ def soft_loss(
     Args:
         student: z_s, (B, C).
         teacher: z_t, (B, C); no gradient flows into it.
-        temperature: T > 0.
+        softening: T, and whether T² is there.
         multi_label: Which of the two.
-        scale: Whether T² is there; it keeps the gradient's size whatever T.
         label_weights: a_c, (C,) or None for 1; multi-label only.
     """
-    z_s = student.float() / temperature
-    z_t = teacher.detach().float() / temperature
-    factor = temperature**2 if scale else 1.0
+    z_s = student.float() / softening.temperature
+    z_t = teacher.detach().float() / softening.temperature
     if not multi_label:
         divergence = F.kl_div(
             F.log_softmax(z_s, -1), F.log_softmax(z_t, -1), reduction="batchmean", log_target=True
         )
-        return factor * divergence
+        return softening.factor * divergence
     losses = F.binary_cross_entropy_with_logits(z_s, torch.sigmoid(z_t), reduction="none")
-    return factor * (losses if label_weights is None else losses * label_weights).mean()
+    return softening.factor * (losses if label_weights is None else losses * label_weights).mean()
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,15 +1,15 @@
 """From a method to the named terms of the loss that the training loop minimises."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from kdray.data.base import Labels
 from kdray.data.batches import Batch
 from kdray.distillation.base import DistillationMethod, Match, Teaching
 from kdray.models.outputs import Outputs, forward
-from kdray.training.losses import class_weights, hard_loss
+from kdray.training.losses import Truth, class_weights, hard_loss
 from kdray.training.loop import ComputeTerms
 
 Teach = Callable[[Batch, int], Outputs]
@@ -20,8 +20,7 @@ def distillation_terms(
     student: nn.Module,
     match: Match,
     teach: Teach,
-    labels: Labels,
-    targets: Tensor,
+    truth: Truth,
 ) -> ComputeTerms:
     """Returns the function from a batch to its terms: `hard`, `soft`, and the method's own.
 
@@ -33,28 +32,43 @@ def distillation_terms(
         student: The model that is trained.
         match: What `method.match` returned; its projections on the student's device.
         teach: The teacher's outputs for a batch of the training set, padded to a length.
-        labels: What is predicted.
-        targets: All targets of the training set, for balanced class weights.
+        truth: The labels of the training set.
     """
-    multi_label = labels.kind == "multi_label"
     device = next(student.parameters()).device
-    shares = torch.tensor(method.label_shares(labels.names), device=device)
-    hard_shares, soft_shares = (1 - shares, shares) if multi_label else (None, None)
-    alpha = 1.0 if multi_label else float(shares[0])
-    weights = class_weights(method.class_weights, targets, labels, device)
+    weights = class_weights(method.class_weights, truth, device)
+    shares = _Shares.of(method, truth, device)
     needs = method.needs(frozenset(match.pairs))
 
     def compute(batch: Batch, progress: float) -> dict[str, Tensor]:
         output = forward(student, batch.inputs, needs)
-        hard = hard_loss(output.logits, batch.targets, multi_label, weights, hard_shares)
+        logits, multi_label = output.logits, truth.multi_label
+        hard = hard_loss(logits, batch.targets, multi_label, weights, shares.hard_labels)
         if not isinstance(method, Teaching):
             return {"hard": hard}
         teacher = teach(batch, _positions(batch))
-        soft = method.soft_term(output.logits, teacher.logits, progress, multi_label, soft_shares)
+        soft = method.soft_term(logits, teacher.logits, progress, multi_label, shares.soft_labels)
         own = method.extra_terms(output, teacher, match)
-        return {"hard": hard if multi_label else (1 - alpha) * hard, "soft": alpha * soft, **own}
+        return {"hard": shares.hard * hard, "soft": shares.soft * soft, **own}
 
     return compute
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Alpha as factors: of the two terms (single-label), or of their labels (multi-label)."""
+
+    hard: float = 1.0
+    soft: float = 1.0
+    hard_labels: Tensor | None = None
+    soft_labels: Tensor | None = None
+
+    @classmethod
+    def of(cls, method: DistillationMethod, truth: Truth, device: torch.device) -> "_Shares":
+        alphas = method.label_shares(truth.labels.names)
+        if not truth.multi_label:
+            return cls(1 - alphas[0], alphas[0])
+        teacher = torch.tensor(alphas, device=device)
+        return cls(hard_labels=1 - teacher, soft_labels=teacher)
 
 
 def _positions(batch: Batch) -> int:

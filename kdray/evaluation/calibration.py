@@ -1,16 +1,15 @@
 """Whether probabilities mean what they say."""
 
-import numpy as np
-import numpy.typing as npt
+import math
 
-from kdray.models.inference import FloatArray
+import numpy as np
+
+from kdray.models.inference import FloatArray, Targets
 
 BINS = 15
 
 
-def expected_calibration_error(
-    scores: FloatArray, targets: npt.NDArray[np.generic], multi_label: bool
-) -> float:
+def expected_calibration_error(scores: FloatArray, targets: Targets, multi_label: bool) -> float:
     """Returns ECE = Σ_b |b|/N · |accuracy(b) − confidence(b)| over 15 equal bins, in [0, 1].
 
     Single-label: confidence is the probability of the likeliest class. Multi-label: every label of
@@ -19,9 +18,11 @@ def expected_calibration_error(
     Reference: Guo et al., "On Calibration of Modern Neural Networks", 2017.
     https://arxiv.org/abs/1706.04599
     """
+    if not np.isfinite(scores).all():
+        return math.nan
     if multi_label:
         confidence = np.maximum(scores, 1 - scores).ravel()
-        right = ((scores > 0.5) == (targets > 0.5)).ravel()
+        right = ((scores > 0.5) == targets.astype(bool)).ravel()
     else:
         confidence = scores.max(-1)
         right = scores.argmax(-1) == targets
@@ -30,7 +31,7 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def brier_score(scores: FloatArray, targets: npt.NDArray[np.generic], multi_label: bool) -> float:
+def brier_score(scores: FloatArray, targets: Targets, multi_label: bool) -> float:
     """Returns the mean squared distance of probabilities from the truth.
 
     Multi-label: mean over examples and labels of (p − y)², in [0, 1]. Single-label: half the sum

@@ -1,9 +1,10 @@
 """What a model costs: parameters, multiply-accumulates, latency beside its teacher."""
 
 import fcntl
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from kdray.models.outputs import forward, with_attentions
 
@@ -31,17 +33,37 @@ def count_macs(model: nn.Module, inputs: Mapping[str, Tensor]) -> float:
     """Returns the multiply-accumulates of one forward pass: half of torch's count of FLOPs.
 
     Counted on the readable attention, because the fused one is opaque to the counter; a mask does
-    not make them fewer.
+    not make them fewer. The model is left as it was.
     """
     config: Any = model.config
-    readable = config._attn_implementation == "eager"
-    counter = FlopCounterMode(display=False)
+    readable, training = config._attn_implementation == "eager", model.training
+    counter = _FlopCounter()
     try:
-        with counter, torch.no_grad():
-            forward(with_attentions(model, True), inputs)
+        with torch.no_grad(), counter:
+            forward(with_attentions(model.eval(), True), inputs)
     finally:
-        with_attentions(model, readable)
-    return counter.get_total_flops() / 2
+        with_attentions(model, readable).train(training)
+    return counter.flops / 2
+
+
+class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives no types
+    """Adds up torch's formula for each operation that has one.
+
+    `FlopCounterMode` tells modules apart as well, which costs several forward passes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch gives no types
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def paired_latency(
@@ -58,7 +80,7 @@ def paired_latency(
     with _alone(), _one_thread(), torch.inference_mode():
         for turn in range(WARM_UP + ROUNDS):
             for name, model in runs.items():
-                seconds = _timed(lambda model=model: forward(model, inputs), inputs)
+                seconds = _seconds(model, inputs)
                 if turn >= WARM_UP:
                     times[name].append(seconds * 1000)
     ratio = np.asarray(times["teacher"]) / np.asarray(times["student"])
@@ -69,19 +91,19 @@ def paired_latency(
     }
 
 
-def _timed(call: Callable[[], object], inputs: Mapping[str, Tensor]) -> float:
-    on_gpu = any(tensor.is_cuda for tensor in inputs.values())
+def _seconds(model: nn.Module, inputs: Mapping[str, Tensor]) -> float:
     start = time.perf_counter()
-    call()
-    if on_gpu:
+    forward(model, inputs)
+    if any(tensor.is_cuda for tensor in inputs.values()):
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Waits until no other trial on this machine measures."""
-    with (Path(tempfile.gettempdir()) / "kdray-latency.lock").open("w") as lock:
+    """Waits until no other trial of this user on this machine measures."""
+    name = f"kdray-latency-{os.getuid()}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -4,20 +4,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import (
-    accuracy_score,
-    f1_score,
-    hamming_loss,
-    precision_recall_curve,
-    roc_auc_score,
-)
+from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from kdray.data.base import Labels
 from kdray.evaluation.calibration import brier_score, expected_calibration_error
-from kdray.models.inference import FloatArray, probabilities
-
-Targets = npt.NDArray[np.generic]
+from kdray.models.inference import FloatArray, IntArray, Targets, decide, probabilities
 
 
 def quality(
@@ -33,7 +24,7 @@ def quality(
         logits: (examples, labels).
         targets: As in `Examples`.
         labels: What is predicted.
-        thresholds: Probability from which a label is given, 0.5 where none are given (multi-label).
+        thresholds: As `decide` takes them.
     """
     multi_label = labels.kind == "multi_label"
     scores = probabilities(logits, multi_label)
@@ -48,25 +39,20 @@ def quality(
     )
 
 
-def decide(scores: FloatArray, labels: Labels, thresholds: Sequence[float] = ()) -> Targets:
-    """Returns decisions in the shape of the targets: σ > threshold, or the likeliest class."""
-    if labels.kind == "single_label":
-        return scores.argmax(-1)
-    limits = np.asarray(thresholds or [0.5] * len(labels.names))
-    return (scores > limits).astype(np.int64)
+def decision_quality(targets: Targets, decided: IntArray, labels: Labels) -> dict[str, float]:
+    """Returns the metrics that need decisions only; F1 of a label never met or given is 0.
 
-
-def decision_quality(targets: Targets, decided: Targets, labels: Labels) -> dict[str, float]:
-    """Returns the metrics that need decisions only; F1 of a label never met or given is 0."""
-    truth = targets.astype(np.int64)
-    classes = list(range(len(labels.names)))
-    each = f1_score(truth, decided, average=None, labels=classes, zero_division=0.0)
-    micro = f1_score(truth, decided, average="micro", labels=classes, zero_division=0.0)
+    F1 = 2·TP / (met + given), for each label, and over all of them for `micro_f1`.
+    """
+    truth, given = _one_hot(targets, labels), _one_hot(decided, labels)
+    hits, marks = (truth & given).sum(0), truth.sum(0) + given.sum(0)
+    each = 2 * hits / np.maximum(marks, 1)
+    right = targets == decided
     return {
-        "macro_f1": float(np.mean(each)),
-        "micro_f1": float(micro),
-        "accuracy": float(accuracy_score(truth, decided)),
-        "hamming": float(hamming_loss(truth, decided)),
+        "macro_f1": float(each.mean()),
+        "micro_f1": float(2 * hits.sum() / max(marks.sum(), 1)),
+        "accuracy": float(right.reshape(len(right), -1).all(1).mean()),
+        "hamming": float(1 - right.mean()),
     } | {f"f1_{name}": float(value) for name, value in zip(labels.names, each, strict=True)}
 
 
@@ -86,18 +72,23 @@ def best_constant(targets: Targets, labels: Labels) -> dict[str, float]:
 def tuned_thresholds(logits: FloatArray, targets: Targets) -> tuple[float, ...]:
     """Returns the threshold of each label that has the best F1 on these examples (validation).
 
-    Ties go to the threshold nearest to 0.5, and each lies halfway between two scores.
+    A label is given above its threshold. Each lies halfway between two scores, ties go to the one
+    nearest to 0.5; it stays 0.5 where no example has the label, or a score is no number.
     """
     scores = probabilities(logits, multi_label=True)
     return tuple(_best_threshold(scores[:, i], targets[:, i]) for i in range(scores.shape[1]))
 
 
 def _best_threshold(scores: FloatArray, truth: Targets) -> float:
-    precision, recall, limits = precision_recall_curve(truth, scores)
+    if not truth.any() or not np.isfinite(scores).all():
+        return 0.5
+    # Entry i of the curve gives the label from limits[i] on: above halfway to the score below it.
+    precision, recall, limits = precision_recall_curve(truth, scores.astype(np.float64))
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = np.flatnonzero(f1[:-1] >= f1[:-1].max() - 1e-12)
-    lower = np.concatenate([[0.0], limits[:-1]])
-    halfway = (lower + limits) / 2
+    halfway = (np.concatenate([[0.0], limits[:-1]]) + limits) / 2
+    # A score of exactly 0 is above no threshold, so the entry that starts there cannot be had.
+    f1 = np.where(halfway < limits, f1[:-1], -1.0)
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(halfway[best[np.argmin(np.abs(halfway[best] - 0.5))]])
 
 
@@ -114,14 +105,23 @@ def _ranking_quality(targets: Targets, scores: FloatArray, multi_label: bool) ->
     return {"auroc": float(roc_auc_score(targets, scores, average="macro", multi_class="ovr"))}
 
 
-def _constant_answers(targets: Targets, labels: Labels) -> list[Targets]:
+def _one_hot(decisions: Targets | IntArray, labels: Labels) -> IntArray:
+    if labels.kind == "multi_label":
+        return decisions.astype(np.int64)
+    return np.eye(len(labels.names), dtype=np.int64)[decisions.astype(np.int64)]
+
+
+def _constant_answers(targets: Targets, labels: Labels) -> list[IntArray]:
+    """Returns answers among which each metric has its best: one is enough for single-label.
+
+    Multi-label: the k most frequent labels for each k, best for F1, and the most frequent set of
+    labels, best for accuracy.
+    """
     count = len(labels.names)
     if labels.kind == "single_label":
         return [np.full(len(targets), index, np.int64) for index in range(count)]
     order = np.argsort(-targets.astype(np.float64).mean(0), kind="stable")
-    answers = []
-    for given in range(count + 1):
-        row = np.zeros(count, np.int64)
-        row[order[:given]] = 1
-        answers.append(np.tile(row, (len(targets), 1)))
-    return answers
+    sets, counts = np.unique(targets.astype(np.int64), axis=0, return_counts=True)
+    ranks = np.argsort(order)
+    rows = [(ranks < given).astype(np.int64) for given in range(count + 1)]
+    return [np.tile(row, (len(targets), 1)) for row in [*rows, sets[counts.argmax()]]]

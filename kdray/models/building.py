@@ -14,6 +14,7 @@ from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
 
+BERT_RANGE, BERT_WIDTH = 0.02, 768
 _PROBLEM_TYPES = {
     "multi_label": "multi_label_classification",
     "single_label": "single_label_classification",
@@ -44,18 +45,35 @@ def freeze(model: Any) -> ModelState:
 
 
 def thaw(state: ModelState) -> Any:
-    """Returns a new model with the weights of a state, in evaluation mode."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    """Returns a new model with a copy of a state's weights, in evaluation mode.
 
-    settings = dict(state.config)
-    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-    model = AutoModelForSequenceClassification.from_config(config)
-    model.load_state_dict({name: torch.tensor(array) for name, array in state.weights.items()})
+    Nothing is drawn at random first: every parameter comes from the state, every other buffer
+    (positions) from the model's own constructor.
+    """
+    from transformers import AutoModelForSequenceClassification
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        model = AutoModelForSequenceClassification.from_config(config_of(state))
+    weights = {name: torch.tensor(array) for name, array in state.weights.items()}
+    model.load_state_dict(weights, assign=True)
     return model.eval()
 
 
+def config_of(state: ModelState) -> Any:
+    """Returns a state's transformers configuration, which has the same names in every family."""
+    from transformers import AutoConfig
+
+    settings = dict(state.config)
+    return AutoConfig.for_model(settings.pop("model_type"), **settings)
+
+
 def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_length: int) -> Any:
-    """Returns a BERT classifier with random weights, in torch's global seed."""
+    """Returns a BERT classifier with random weights, in torch's global seed.
+
+    BERT's range of initial weights (0.02) belongs to its width (768); a narrower model needs larger
+    ones for outputs of the same size, and learns from few texts much worse without.
+    """
     from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig(
@@ -66,6 +84,7 @@ def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_leng
         intermediate_size=shape.intermediate_size,
         max_position_embeddings=max_length,
         pad_token_id=tokenizer.pad_token_id or 0,
+        initializer_range=BERT_RANGE * (BERT_WIDTH / shape.hidden_size) ** 0.5,
         **label_settings(labels),
     )
     return BertForSequenceClassification(config).eval()
@@ -96,7 +115,7 @@ def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tup
             **settings,
         )
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError([Problem(key, f"{model!r} cannot be loaded: {reason}")]) from error
     _check_vocabulary(loaded, tokenizer, key, model)
     if not new_head:
@@ -108,7 +127,6 @@ def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tup
 def label_settings(labels: Labels) -> dict[str, Any]:
     """Returns the part of a transformers configuration that says what is predicted."""
     return {
-        "num_labels": len(labels.names),
         "id2label": dict(enumerate(labels.names)),
         "label2id": {name: index for index, name in enumerate(labels.names)},
         "problem_type": _PROBLEM_TYPES[labels.kind],
@@ -122,8 +140,10 @@ def keep_layers(model: Any, count: int) -> Any:
         ValueError: If the model has fewer layers, or shares one among all.
     """
     total = model.config.num_hidden_layers
-    if count > total:
-        raise ValueError(f"layers must be at most {total}, but got {count}")
+    if not 1 <= count <= total:
+        raise ValueError(f"layers must be 1 to {total}, but got {count}")
+    if count == total:
+        return model
     path, layers = layer_list(model)
     chosen = nn.ModuleList(layers[index - 1] for index in spaced(count, total))
     parent = model.get_submodule(path.rpartition(".")[0])
@@ -161,12 +181,8 @@ def _check_labels(config: Any, key: str, model: str, labels: Labels) -> None:
     found = [str(config.id2label[index]) for index in sorted(config.id2label)]
     unnamed = found == [f"LABEL_{index}" for index in range(len(found))]
     if len(found) != len(labels.names) or not (unnamed or found == list(labels.names)):
-        raise ConfigError(
-            [
-                Problem(
-                    key,
-                    f"{model!r} predicts {found}, but the data have {list(labels.names)}, in this "
-                    "order; put data.labels in the teacher's order, or fine-tune it (teacher.training)",
-                )
-            ]
+        message = (
+            f"{model!r} predicts {found}, but the data have {list(labels.names)}, in this order; "
+            "put data.labels in the teacher's order, or fine-tune it (teacher.training)"
         )
+        raise ConfigError([Problem(key, message)])

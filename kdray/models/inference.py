@@ -1,14 +1,19 @@
-"""Logits of a whole dataset, in large batches without gradients."""
+"""Logits of a whole dataset, and what is decided from them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from kdray.data.base import Labels
 from kdray.data.batches import sorted_batches
 from kdray.data.dataset import Dataset
 from kdray.models.outputs import forward
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+Targets = npt.NDArray[np.generic]
 
 
 def predict_logits(
@@ -33,3 +38,19 @@ def probabilities(logits: FloatArray, multi_label: bool) -> FloatArray:
     z = torch.from_numpy(logits)
     result: FloatArray = (torch.sigmoid(z) if multi_label else torch.softmax(z, -1)).numpy()
     return result
+
+
+def decide(scores: FloatArray, labels: Labels, thresholds: Sequence[float] = ()) -> IntArray:
+    """Returns decisions in the shape of the targets.
+
+    Args:
+        scores: Probabilities, (examples, labels).
+        labels: What is predicted.
+        thresholds: A label is given above its threshold, 0.5 if there are none (multi-label);
+            single-label: the likeliest class.
+    """
+    if labels.kind == "single_label":
+        likeliest: IntArray = scores.argmax(-1)
+        return likeliest
+    limits = np.asarray(thresholds if len(thresholds) else [0.5] * len(labels.names))
+    return (scores > limits).astype(np.int64)

@@ -1,7 +1,8 @@
 """Sparse weights on disk: one bit a place that says where a value is, and the values.
 
-A tensor of n places with k values other than zero takes n/8 bytes and k values. Dense it takes n
-values, so packing pays from 1/32 of zeros on in float32. What is not smaller packed stays dense.
+A matrix of n places with k values other than zero takes n/8 bytes and k values. Dense it takes n
+values, so packing pays from 1/32 of zeros on in float32. What is not smaller packed stays dense,
+and so do vectors: they are small, never pruned, and a fresh bias is all zeros.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from torch import Tensor
 
 MASK, VALUES, SHAPE = ".packed_mask", ".packed_values", ".packed_shape"
 FORMATS = {"float32": torch.float32, "float16": torch.float16}
+HEADER_BYTES = 320  # two more entries in the file's header, under a long name, and the shape
 
 
 def to_format(weights: Mapping[str, Tensor], number_format: str) -> dict[str, Tensor]:
@@ -24,19 +26,10 @@ def to_format(weights: Mapping[str, Tensor], number_format: str) -> dict[str, Te
 
 
 def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns tensors with each sparse one replaced by bit mask, values and shape."""
+    """Returns tensors with each sparse matrix replaced by bit mask, values and shape."""
     packed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
-        flat = tensor.flatten()
-        values = flat[flat != 0]
-        saved = (flat.numel() - values.numel()) * flat.element_size()
-        if saved <= flat.numel() / 8 + 8 * tensor.dim():
-            packed[name] = tensor
-            continue
-        bits = np.packbits((flat != 0).numpy())
-        packed[name + MASK] = torch.from_numpy(bits)
-        packed[name + VALUES] = values.clone()
-        packed[name + SHAPE] = torch.tensor(tensor.shape, dtype=torch.int64)
+        packed |= _packed(name, tensor) if _pays(tensor) else {name: tensor}
     return packed
 
 
@@ -51,6 +44,21 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif not name.endswith((VALUES, SHAPE)):
             weights[name] = tensor
     return weights
+
+
+def _pays(tensor: Tensor) -> bool:
+    zeros = tensor.numel() - int(torch.count_nonzero(tensor))
+    return tensor.dim() > 1 and zeros * tensor.element_size() > tensor.numel() / 8 + HEADER_BYTES
+
+
+def _packed(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    flat = tensor.flatten()
+    places = flat != 0
+    return {
+        name + MASK: torch.from_numpy(np.packbits(places.numpy())),
+        name + VALUES: flat[places],
+        name + SHAPE: torch.tensor(tensor.shape, dtype=torch.int64),
+    }
 
 
 def _unpacked(bits: Tensor, values: Tensor, shape: list[int]) -> Tensor:

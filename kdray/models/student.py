@@ -5,6 +5,7 @@ with `AutoModelForSequenceClassification.from_pretrained`. A packed one (`packed
 loaded with `kdray.load_student`; plain transformers refuses it, instead of filling in at random.
 """
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from safetensors.torch import load_file, save, save_file
 
 from kdray.data.base import Examples, Labels
 from kdray.data.tokenizing import encode
-from kdray.models.building import thaw, ModelState
-from kdray.models.inference import FloatArray, predict_logits, probabilities
+from kdray.models.building import ModelState, thaw
+from kdray.models.inference import FloatArray, decide, predict_logits, probabilities
 from kdray.models.packing import pack, to_format, unpack
 
 PLAIN, PACKED, CARD = "model.safetensors", "packed.safetensors", "kdray.json"
@@ -33,7 +34,8 @@ class Student:
         tokenizer: Its tokenizer.
         labels: What it predicts.
         max_length: Tokens a text.
-        thresholds: Probability from which a label is given, one a label (multi-label).
+        thresholds: Probability above which a label is given, one a label; empty: 0.5 for each
+            (multi-label).
         number_format: Number format of the stored weights.
         card: Anything else worth keeping: metrics, parameters.
     """
@@ -48,6 +50,8 @@ class Student:
 
     def probabilities(self, texts: Sequence[str | tuple[str, str]]) -> FloatArray:
         """Returns the probability of each label for each text (or pair), (texts, labels)."""
+        if not texts:
+            return np.empty((0, len(self.labels.names)), np.float32)
         rows = tuple((text,) if isinstance(text, str) else tuple(text) for text in texts)
         examples = Examples(rows, np.zeros(len(rows), np.int64))
         logits = predict_logits(self.model, encode(self.tokenizer, examples, self.max_length))
@@ -55,12 +59,11 @@ class Student:
 
     def predict(self, texts: Sequence[str | tuple[str, str]]) -> list[list[str]]:
         """Returns the labels of each text: those over their threshold, or the likeliest class."""
-        scores = self.probabilities(texts)
+        decided = decide(self.probabilities(texts), self.labels, self.thresholds)
         names = self.labels.names
         if self.labels.kind == "single_label":
-            return [[names[int(index)]] for index in scores.argmax(-1)]
-        given = scores > np.asarray(self.thresholds)
-        return [[names[index] for index in np.flatnonzero(row)] for row in given]
+            return [[names[index]] for index in decided]
+        return [[names[index] for index in np.flatnonzero(row)] for row in decided]
 
 
 def stored_tensors(student: Student) -> tuple[str, dict[str, torch.Tensor]]:
@@ -77,7 +80,7 @@ def stored_mb(student: Student) -> float:
 
 
 def save_student(student: Student, folder: Path) -> float:
-    """Writes weights, configuration, tokenizer and card.
+    """Writes weights, configuration, tokenizer and card; the student is not changed.
 
     Args:
         student: What to store.
@@ -88,8 +91,10 @@ def save_student(student: Student, folder: Path) -> float:
     """
     folder.mkdir(parents=True, exist_ok=True)
     name, tensors = stored_tensors(student)
+    for stale in {PLAIN, PACKED} - {name}:
+        (folder / stale).unlink(missing_ok=True)
     save_file(tensors, folder / name, {"format": "pt"})
-    config = student.model.config
+    config = copy.deepcopy(student.model.config)
     config.architectures = [type(student.model).__name__]
     config.dtype = student.number_format
     config.save_pretrained(folder)
@@ -116,18 +121,8 @@ def load_student(folder: str | Path) -> Student:
 
     folder = Path(folder)
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    name = next(name for name in (PLAIN, PACKED) if (folder / name).exists())
-    weights = unpack(load_file(folder / name))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    state = ModelState(
-        config | {"dtype": "float32"},
-        {
-            name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
-            for name, tensor in weights.items()
-        },
-    )
     return Student(
-        model=thaw(state),
+        model=thaw(_stored_state(folder)),
         tokenizer=AutoTokenizer.from_pretrained(folder),
         labels=Labels(tuple(card.pop("labels")), card.pop("kind")),
         max_length=card.pop("max_length"),
@@ -135,3 +130,20 @@ def load_student(folder: str | Path) -> Student:
         number_format=card.pop("number_format"),
         card=card,
     )
+
+
+def _stored_state(folder: Path) -> ModelState:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = unpack(load_file(_weights_file(folder)))
+    arrays = {
+        name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        for name, tensor in weights.items()
+    }
+    return ModelState(config | {"dtype": "float32"}, arrays)
+
+
+def _weights_file(folder: Path) -> Path:
+    for file in (folder / PLAIN, folder / PACKED):
+        if file.exists():
+            return file
+    raise FileNotFoundError(f"{folder} holds no weights: neither {PLAIN} nor {PACKED}")

@@ -1,4 +1,7 @@
-"""What every pruning method has. A new one is one file with one subclass, one line in `table.py`."""
+"""What every pruning method has.
+
+A new one is one file with one subclass, and one line in `table.py`.
+"""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -96,5 +99,5 @@ def lowest_removed(scores: Mapping[str, Tensor], ratio: float) -> dict[str, Tens
     flat = torch.cat([score.flatten().float() for score in scores.values()])
     keep = flat.new_ones(flat.numel())
     keep[flat.argsort(stable=True)[: round(ratio * flat.numel())]] = 0
-    parts = keep.split([score.numel() for score in scores.values()])
+    parts = torch.split(keep, [score.numel() for score in scores.values()])
     return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}

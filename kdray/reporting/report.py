@@ -32,11 +32,23 @@ def write_report(folder: SweepFolder) -> None:
     sweep, summary, trials = read_sweep(folder), read_summary(folder), read_trials(folder)
     figure = pareto_figure(trials, summary, sweep["config"]["objectives"])
     write_file(folder.root / "pareto.png", figure.savefig)
-    rows = [{str(key): cell for key, cell in row.items()} for row in trials.to_dict("records")]
-    context = build_context(rows, summary, sweep, _problems(folder))
+    context = report_context(folder)
     context["figure"] = base64.b64encode((folder.root / "pareto.png").read_bytes()).decode()
     write_text(folder.root / "report.html", render("report.html.jinja", context))
     write_text(folder.root / "report.md", render("report.md.jinja", context))
+
+
+def report_context(folder: SweepFolder) -> dict[str, Any]:
+    """Returns what the report says, as plain text and rows.
+
+    Raises:
+        ConfigError: A file of the sweep is not there.
+    """
+    rows = [
+        {str(key): cell for key, cell in row.items()}
+        for row in read_trials(folder).to_dict("records")
+    ]
+    return build_context(rows, read_summary(folder), read_sweep(folder), _problems(folder))
 
 
 def render(template: str, context: dict[str, Any]) -> str:

@@ -51,6 +51,11 @@ class SweepFolder:
         return self.root / "optuna.log"
 
     @property
+    def tracking_json(self) -> Path:
+        """Where MLflow records the sweep."""
+        return self.root / "tracking.json"
+
+    @property
     def teacher(self) -> Path:
         """The prepared teacher, loadable with `from_pretrained`."""
         return self.root / "teacher"
@@ -72,6 +77,11 @@ class SweepFolder:
     def student(self, trial_id: str) -> Path:
         """Returns the folder of one trial's student."""
         return self.root / "students" / trial_id
+
+    def result(self, trial_id: str) -> TrialResult | None:
+        """Returns the result of a trial, or None if it has not finished."""
+        file = self.trial(trial_id) / "result.json"
+        return TrialResult.from_json(file.read_text(encoding="utf-8")) if file.exists() else None
 
     def results(self) -> list[TrialResult]:
         """Returns the results of all finished trials, in the order of their ids."""

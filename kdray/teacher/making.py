@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kdray.config.sections import Teacher
+from kdray.config.sections import Teacher, TeacherTraining
 from kdray.data.base import Examples, Labels
 from kdray.data.batches import Batch
 from kdray.data.dataset import Dataset
@@ -15,35 +15,43 @@ from kdray.evaluation.quality import quality
 from kdray.models.building import load_classifier, new_classifier
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import best_device, forward
-from kdray.training.losses import class_weights, hard_loss
-from kdray.training.loop import EpochTraining, train
+from kdray.training.best import BestEpoch
+from kdray.training.loop import ComputeTerms, EpochTraining, train
+from kdray.training.losses import Truth, class_weights, hard_loss
+from kdray.training.stepper import Learner
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 
 
+def located(teacher: Teacher, base: Path) -> Teacher:
+    """Returns the section with a model folder that is given relative to `base` found there."""
+    folder = base / teacher.model if teacher.model else None
+    if folder is None or not folder.is_dir():
+        return teacher
+    return teacher.model_copy(update={"model": str(folder)})
+
+
 def untrained_teacher(
-    teacher: Teacher, base: Path, labels: Labels, examples: Examples, max_length: int, seed: int
+    teacher: Teacher, labels: Labels, examples: Examples, max_length: int, seed: int
 ) -> tuple[Any, Any]:
     """Returns model and tokenizer before any fine-tuning.
 
     Args:
-        teacher: The section of the file.
-        base: The folder that a relative model folder starts from.
+        teacher: The section of the file, `located`.
         labels: What is predicted.
         examples: The training texts, for a tokenizer of one's own.
         max_length: Tokens a text.
-        seed: Of the random weights.
+        seed: Of the random weights, those of a new head included.
 
     Raises:
         ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
     """
+    torch.manual_seed(seed)
     if teacher.model is not None:
-        folder = base / teacher.model
-        name = str(folder) if folder.is_dir() else teacher.model
-        return load_classifier(name, "teacher.model", labels, teacher.training is not None)
+        fresh = teacher.training is not None
+        return load_classifier(teacher.model, "teacher.model", labels, fresh)
     texts = (text for row in examples.texts for text in row)
     tokenizer = train_tokenizer(texts, teacher.architecture.vocabulary_size, max_length)
-    torch.manual_seed(seed)
     return new_classifier(teacher.architecture, tokenizer, labels, max_length), tokenizer
 
 
@@ -57,29 +65,36 @@ def fine_tune(
     """Trains a model on the labels and returns it with the weights of its best epoch.
 
     The best epoch is the one with the highest `teacher.verify.metric` on validation.
+
+    Raises:
+        ValueError: If the section says that the teacher is not trained.
+        DivergedError: If the loss is not finite.
     """
     options = teacher.training
-    assert options is not None, "a teacher without training is not fine-tuned"
-    device = best_device()
-    model = model.to(device)
+    if options is None:
+        raise ValueError("a teacher with `training: null` is not fine-tuned")
     torch.manual_seed(options.seed)
-    multi_label = labels.kind == "multi_label"
-    targets = torch.from_numpy(splits["train"].targets)
-    weights = class_weights(options.class_weights, targets, labels, device)
-    best: dict[str, Any] = {"value": float("-inf")}
-
-    def terms(batch: Batch, progress: float) -> dict[str, torch.Tensor]:
-        logits = forward(model, batch.inputs).logits
-        return {"hard": hard_loss(logits, batch.targets, multi_label, weights)}
+    model = model.to(best_device())
+    best = BestEpoch(teacher.verify.metric)
 
     def after_epoch(epoch: EpochTraining) -> None:
         logits = predict_logits(model, splits["validation"])
         metrics = quality(logits, splits["validation"].targets, labels)
         on_epoch(epoch.epoch, options.epochs, metrics)
-        if metrics[teacher.verify.metric] > best["value"]:
-            best["value"] = metrics[teacher.verify.metric]
-            best["weights"] = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+        best.offer(epoch.epoch, metrics, model)
 
-    train(model, splits["train"], terms, options, after_epoch)
-    model.load_state_dict(best["weights"])
+    truth = Truth(labels, torch.from_numpy(splits["train"].targets))
+    terms = _label_terms(model, options, truth)
+    train(Learner(model), splits["train"], terms, options, after_epoch)
+    best.restore(model)
     return model.cpu().eval()
+
+
+def _label_terms(model: Any, options: TeacherTraining, truth: Truth) -> ComputeTerms:
+    weights = class_weights(options.class_weights, truth, next(model.parameters()).device)
+
+    def terms(batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        logits = forward(model, batch.inputs).logits
+        return {"hard": hard_loss(logits, batch.targets, truth.multi_label, weights)}
+
+    return terms

@@ -53,11 +53,8 @@ class TeacherOutputs:
     @property
     def size_mb(self) -> float:
         """Bytes of all arrays, in MB."""
-        arrays = [
-            self.logits,
-            *(r.values for r in [*self.hidden.values(), *self.attentions.values()]),
-        ]
-        return sum(array.nbytes for array in arrays) / 1e6
+        layers = [*self.hidden.values(), *self.attentions.values()]
+        return (self.logits.nbytes + sum(rows.values.nbytes for rows in layers)) / 1e6
 
     def _square(self, layer: int, rows: Rows, length: int) -> npt.NDArray[np.generic]:
         stored = self.attentions[layer]
@@ -74,17 +71,16 @@ def compute_outputs(model: Any, dataset: Dataset, needs: Needs) -> TeacherOutput
     """Runs the teacher over a training set once.
 
     Args:
-        model: The teacher.
+        model: The teacher; it is left on the CPU with the fastest attention.
         dataset: The training set.
         needs: Layers to keep.
     """
     device = best_device()
     model = with_attentions(model.to(device).eval(), bool(needs.attentions))
-    lengths, count = dataset.lengths, len(dataset)
-    by_token, by_pair = _offsets(lengths), _offsets(lengths**2)
-    logits = np.empty((count, model.config.num_labels), np.float32)
-    hidden: dict[int, npt.NDArray[np.float16]] = {}
-    attentions = {layer: np.empty(by_pair[-1], np.float16) for layer in needs.attentions}
+    lengths = dataset.lengths
+    logits = np.empty((len(dataset), model.config.num_labels), np.float32)
+    hidden = {layer: _Filling(lengths) for layer in sorted(needs.hidden)}
+    attentions = {layer: _Filling(lengths**2) for layer in sorted(needs.attentions)}
     seen = 0
     with torch.inference_mode():
         for batch in sorted_batches(dataset, device):
@@ -92,48 +88,37 @@ def compute_outputs(model: Any, dataset: Dataset, needs: Needs) -> TeacherOutput
             seen += len(batch.rows)
             logits[batch.rows] = output.logits.float().cpu().numpy()
             for layer, states in output.hidden.items():
-                width = states.shape[-1]
-                flat = hidden.setdefault(layer, np.empty((by_token[-1], width), np.float16))
-                _scatter(flat, by_token, batch.rows, lengths, _half(states))
-            for layer, matrix in output.attentions.items():
-                _scatter_squares(attentions[layer], by_pair, batch.rows, lengths, _half(matrix))
+                for row, padded in zip(batch.rows, _half(states), strict=True):
+                    hidden[layer].put(row, padded[: lengths[row]])
+            for layer, matrices in output.attentions.items():
+                for row, padded in zip(batch.rows, _half(matrices), strict=True):
+                    attentions[layer].put(row, padded[: lengths[row], : lengths[row]].ravel())
     with_attentions(model, False).cpu()
     return TeacherOutputs(
         logits,
-        {layer: Ragged(values, by_token) for layer, values in hidden.items()},
-        {layer: Ragged(values, by_pair) for layer, values in attentions.items()},
+        {layer: filling.done() for layer, filling in hidden.items()},
+        {layer: filling.done() for layer, filling in attentions.items()},
         lengths,
         seen,
     )
 
 
-def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+class _Filling:
+    """A ragged column in half precision that is filled row by row, in any order."""
+
+    def __init__(self, lengths: npt.NDArray[np.int64]) -> None:
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.values = np.empty(0, np.float16)
+
+    def put(self, row: int, part: npt.NDArray[np.float16]) -> None:
+        if not self.values.size:
+            self.values = np.empty((self.offsets[-1], *part.shape[1:]), np.float16)
+        self.values[self.offsets[row] : self.offsets[row + 1]] = part
+
+    def done(self) -> Ragged:
+        return Ragged(self.values, self.offsets)
 
 
 def _half(tensor: torch.Tensor) -> npt.NDArray[np.float16]:
     half: npt.NDArray[np.float16] = tensor.to(torch.float16).cpu().numpy()
     return half
-
-
-def _scatter(
-    flat: npt.NDArray[np.float16],
-    offsets: npt.NDArray[np.int64],
-    rows: Rows,
-    lengths: npt.NDArray[np.int64],
-    padded: npt.NDArray[np.float16],
-) -> None:
-    for place, row in enumerate(rows):
-        flat[offsets[row] : offsets[row + 1]] = padded[place, : lengths[row]]
-
-
-def _scatter_squares(
-    flat: npt.NDArray[np.float16],
-    offsets: npt.NDArray[np.int64],
-    rows: Rows,
-    lengths: npt.NDArray[np.int64],
-    padded: npt.NDArray[np.float16],
-) -> None:
-    for place, row in enumerate(rows):
-        n = lengths[row]
-        flat[offsets[row] : offsets[row + 1]] = padded[place, :n, :n].ravel()

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdray.config.sections import Verification
 from kdray.data.dataset import Ragged
 from kdray.results.folder import SweepFolder, write_json, written_whole
 from kdray.teacher.outputs import TeacherOutputs
@@ -21,31 +20,21 @@ def save_teacher(
     tokenizer: Any,
     outputs: TeacherOutputs,
     verified: Verified,
-    options: Verification,
 ) -> None:
     """Writes `teacher/` in one piece: it is there whole or not at all."""
     with written_whole(folder.teacher) as staging:
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)
         save_outputs(outputs, staging / folder.teacher_outputs.name)
-        found = asdict(verified) | {
-            "metric": options.metric,
-            "minimum": options.minimum,
-            "forward_examples": outputs.forward_examples,
-        }
+        found = asdict(verified) | {"forward_examples": outputs.forward_examples}
         write_json(staging / folder.verification_json.name, found)
 
 
 def load_verified(folder: SweepFolder) -> Verified:
     """Returns what verification found when the teacher was prepared."""
     found: Mapping[str, Any] = json.loads(folder.verification_json.read_text(encoding="utf-8"))
-    return Verified(
-        passed=found["passed"],
-        problems=tuple(found["problems"]),
-        metrics=found["metrics"],
-        constant=found["constant"],
-        digest=found["digest"],
-    )
+    values = {part.name: found[part.name] for part in fields(Verified)}
+    return Verified(**values | {"problems": tuple(found["problems"])})
 
 
 def save_outputs(outputs: TeacherOutputs, folder: Path) -> None:

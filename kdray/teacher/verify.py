@@ -9,6 +9,7 @@ from kdray.config.sections import Verification
 from kdray.data.base import Labels
 from kdray.data.dataset import Dataset
 from kdray.errors import TeacherError
+from kdray.evaluation.measure import Measured
 from kdray.evaluation.quality import best_constant
 
 
@@ -22,6 +23,8 @@ class Verified:
         metrics: The teacher's, on validation, on test (prefix `test_`), and what it costs.
         constant: What the best constant answer reaches on validation, by quality metric.
         digest: Of the verified weights.
+        metric: The metric that was asked for.
+        minimum: Its least value that is good enough.
     """
 
     passed: bool
@@ -29,12 +32,13 @@ class Verified:
     metrics: Mapping[str, float]
     constant: Mapping[str, float]
     digest: str
+    metric: str
+    minimum: float
 
 
 def verify(
     options: Verification,
-    metrics: Mapping[str, float],
-    logits: np.ndarray,
+    measured: Measured,
     validation: Dataset,
     labels: Labels,
     digest: str,
@@ -43,8 +47,7 @@ def verify(
 
     Args:
         options: The least quality, and what to do below it.
-        metrics: The teacher's metrics.
-        logits: Its logits on validation, (examples, labels).
+        measured: The teacher's metrics, those of its costs included, and its logits.
         validation: The validation set.
         labels: What is predicted.
         digest: Of the teacher's weights.
@@ -52,7 +55,7 @@ def verify(
     Raises:
         TeacherError: If something is wrong and `on_failure` is `stop`.
     """
-    problems = _problems(options, metrics, logits)
+    problems = _problems(options, measured)
     if problems and options.on_failure == "stop":
         raise TeacherError(
             "The teacher is not good enough to teach:\n"
@@ -61,19 +64,28 @@ def verify(
             "the same with teacher.verify.on_failure: warn."
         )
     constant = best_constant(validation.targets, labels)
-    return Verified(not problems, tuple(problems), dict(metrics), constant, digest)
+    return Verified(
+        passed=not problems,
+        problems=tuple(problems),
+        metrics=dict(measured.metrics),
+        constant=constant,
+        digest=digest,
+        metric=options.metric,
+        minimum=options.minimum,
+    )
 
 
-def _problems(
-    options: Verification,
-    metrics: Mapping[str, float],
-    logits: np.ndarray,
-) -> list[str]:
+def _problems(options: Verification, measured: Measured) -> list[str]:
     problems = []
-    if not np.isfinite(logits).all():
+    if not np.isfinite(measured.logits["validation"]).all():
         problems.append("its logits are not all finite")
-    value = metrics[options.metric]
-    if not value >= options.minimum:
+    value = measured.metrics.get(options.metric)
+    if value is None:
+        problems.append(
+            f"{options.metric} (teacher.verify.metric) cannot be measured on validation, where a "
+            "label never or always occurs"
+        )
+    elif not value >= options.minimum:
         problems.append(
             f"{options.metric} on validation must be at least {options.minimum} "
             f"(teacher.verify.minimum), but got {value:.3f}"

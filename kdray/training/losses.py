@@ -1,11 +1,31 @@
 """Loss against labels: the hard term of both label types, in float32."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from kdray.config.sections import ClassWeights
 from kdray.data.base import Labels
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of a training set.
+
+    Attributes:
+        labels: What is predicted.
+        targets: Of all examples, as in `Batch`.
+    """
+
+    labels: Labels
+    targets: Tensor
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether labels are independent decisions."""
+        return self.labels.kind == "multi_label"
 
 
 def hard_loss(
@@ -17,8 +37,9 @@ def hard_loss(
 ) -> Tensor:
     """Returns the loss of logits z_s against labels y, a scalar.
 
-    Single-label: cross-entropy, averaged over the batch. Multi-label: mean over B·C of
-    a_c · BCE(σ(z_s), y), where a positive counts `class_weights` times.
+    Single-label: cross-entropy, averaged over the batch; with class weights the weighted average,
+    Σ w_y · CE / Σ w_y. Multi-label: mean over B·C of a_c · BCE(σ(z_s), y), where a positive counts
+    `class_weights` times.
 
     Args:
         logits: (B, C).
@@ -49,13 +70,11 @@ def balanced_weights(targets: Tensor, multi_label: bool, classes: int) -> Tensor
     return len(targets) / (classes * counts.clamp(min=1))
 
 
-def class_weights(
-    option: ClassWeights, targets: Tensor, labels: Labels, device: torch.device
-) -> Tensor | None:
+def class_weights(option: ClassWeights, truth: Truth, device: torch.device) -> Tensor | None:
     """Returns the weight of each label, (C,), or None for equal weights."""
     if option == "none":
         return None
     if option == "balanced":
-        multi_label = labels.kind == "multi_label"
-        return balanced_weights(targets, multi_label, len(labels.names)).to(device)
+        count = len(truth.labels.names)
+        return balanced_weights(truth.targets, truth.multi_label, count).to(device)
     return torch.tensor(option, device=device)

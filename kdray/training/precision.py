@@ -13,14 +13,15 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """Returns the number format that `precision` means on this device.
 
-    `auto` is bfloat16 where the hardware multiplies it (recent GPUs, CPUs with AMX), float16 on
-    older GPUs, else float32.
+    `auto` is bfloat16 where the hardware multiplies it (recent GPUs, CPUs with AMX or AVX512-BF16),
+    float16 on older GPUs, else float32.
     """
     if precision != "auto":
         return _DTYPES[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    multiplied = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if multiplied else torch.float32
 
 
 def autocast(

@@ -1,0 +1,261 @@
+"""What the commands do, once the command line is read."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from kdray.config.loading import Document, read_document, with_overrides
+from kdray.errors import ConfigError, Problem
+from kdray.loading import load_sweep_config, parse_sweep_config
+from kdray.profile import profile_output
+from kdray.reporting.reading import read_summary, read_sweep, read_trials
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig
+
+
+def run_new_sweep(
+    space: Path,
+    assignments: Sequence[str],
+    profile: Path | None,
+    output: Path | None,
+    name: str | None,
+    address: str | None,
+    command: str,
+) -> None:
+    """Runs a sweep in a new folder; a name that was not asked for gives way to one that is there.
+
+    Raises:
+        ConfigError: If the input is wrong, or a sweep with the asked name is there.
+    """
+    from kdray.sweep.run import Launch, run_sweep
+
+    config = load_sweep_config(space, assignments, profile)
+    if output is None and profile is not None:
+        named = profile_output(read_document(profile))
+        output = Path(named) if named else None
+    folder = new_folder(output or Path("runs"), config.name, asked=name is not None)
+    console = Console()
+    run_sweep(config, folder, Launch(command, address), console)
+    show_front(folder, console)
+
+
+def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
+    """Goes on with a sweep where it was cut off.
+
+    Raises:
+        ConfigError: If the folder holds no sweep.
+    """
+    from kdray.sweep.run import Launch, run_sweep
+
+    more = [f"search.trials={trials}"] if trials is not None else []
+    target = SweepFolder(folder.resolve())
+    console = Console()
+    run_sweep(past_config(target, more), target, Launch("", address), console)
+    show_front(target, console)
+
+
+def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:
+    """Returns a folder that is not there yet: NAME, else NAME-2, NAME-3 …"""
+    root = output.resolve() / name
+    if asked and root.exists():
+        message = f"{root} is there already; take another name, or `kdray resume {root}`"
+        raise ConfigError([Problem("--name", message)])
+    number = 2
+    while root.exists():
+        root = output.resolve() / f"{name}-{number}"
+        number += 1
+    return SweepFolder(root)
+
+
+def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepConfig:
+    """Returns the configuration that a sweep was run with.
+
+    Raises:
+        ConfigError: If the folder holds no sweep.
+    """
+    written = read_sweep(folder)
+    document = Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))
+    return parse_sweep_config(with_overrides(document, assignments))
+
+
+def run_one_trial(
+    target: Path, trial_id: str | None, assignments: Sequence[str], output: Path | None
+) -> None:
+    """Runs one trial in this process: a new one of a space, or a past one of a sweep again."""
+    from kdray.models.student import save_student
+
+    console = Console()
+    if trial_id is not None:
+        finished = _past_trial(SweepFolder(target.resolve()), trial_id, console)
+    else:
+        finished = _new_trial(load_sweep_config(target, assignments), console)
+    _print_metrics(finished.metrics, console)
+    if output is not None:
+        save_student(finished.student, output)
+        console.print(f"student: {output}")
+
+
+def _new_trial(config: SweepConfig, console: Console) -> Any:
+    import optuna
+
+    from kdray.evaluation.metrics import selection_metric
+    from kdray.preparation import prepare
+    from kdray.schema import trial_config
+    from kdray.sweep.samplers import suggest
+    from kdray.trial import run_trial
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed)).ask()
+    drawn = config.draw(lambda name, path, domain: suggest(trial, name, domain))
+    for path, value in drawn.parameters.items():
+        console.print(f"{path}: {value}", highlight=False)
+    typed = trial_config(drawn.sections, config.evaluation, selection_metric(config.objectives))
+    return run_trial(typed, prepare(config, console.print), _say_epoch(console))
+
+
+def _past_trial(folder: SweepFolder, trial_id: str, console: Console) -> Any:
+    import torch
+
+    from kdray.evaluation.metrics import selection_metric
+    from kdray.preparation import rebuild
+    from kdray.schema import trial_config
+    from kdray.trial import run_trial
+    from kdray.trial_folder import load_setup
+
+    config = past_config(folder)
+    setup = load_setup(folder, trial_id)
+    torch.set_num_threads(setup.threads)
+    metric = selection_metric(config.objectives)
+    typed = trial_config(setup.sections, config.evaluation, metric)
+    finished = run_trial(typed, rebuild(config, folder), _say_epoch(console))
+    before = folder.result(trial_id)
+    if before is not None and before.status == "completed":
+        same = before.metrics[metric] == finished.metrics[metric]
+        verdict = "the same as" if same else "NOT the same as"
+        console.print(f"{metric} is {verdict} in the sweep: {before.metrics[metric]!r}")
+    return finished
+
+
+def remake_report(folder: Path) -> None:
+    """Writes tables and report of a sweep again, from its trial folders."""
+    from kdray.reporting.report import write_report
+    from kdray.reporting.summary import write_tables
+
+    target = SweepFolder(folder.resolve())
+    summary = read_summary(target)
+    rows = read_trials(target)
+    ids = rows["mlflow_run_id"].fillna("")
+    runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
+    write_tables(target, duration_s=summary["duration_s"], busy_s=summary["busy_s"], run_ids=runs)
+    write_report(target)
+    show_front(target, Console())
+
+
+def show_front(folder: SweepFolder, console: Console) -> None:
+    """Prints the headline and the front of a sweep."""
+    from kdray.reporting.report import report_context
+
+    context = report_context(folder)
+    console.print(context["headline"], style="bold", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in context["front"]["columns"]:
+        table.add_column(column["name"], justify="right" if column["numeric"] else "left")
+    for row in context["front"]["rows"]:
+        table.add_row(*row["cells"])
+    console.print(table)
+    console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def take_best(
+    folder: Path,
+    max_size_mb: float | None,
+    min_macro_f1: float | None,
+    within: float | None,
+    output: Path | None,
+) -> None:
+    """Names the best student under constraints, and copies it out."""
+    from kdray.reporting.best import Constraints, best_student
+
+    target = SweepFolder(folder.resolve())
+    row = best_student(target, Constraints(max_size_mb, min_macro_f1, within))
+    console = Console()
+    console.print(f"trial {row['trial_id']}", style="bold")
+    _print_metrics({k: v for k, v in row.items() if isinstance(v, float)}, console)
+    student = target.student(row["trial_id"])
+    if not student.is_dir():
+        again = f"kdray trial {folder} {row['trial_id']} --output DIR"
+        message = f"has no weights of it (search.keep); make it again with `{again}`"
+        raise ConfigError([Problem(str(folder), message)])
+    if output is not None:
+        shutil.copytree(student, output, dirs_exist_ok=True)
+        student = output
+    console.print(f"student: {student}", soft_wrap=True, highlight=False)
+    console.print(
+        f"    import kdray\n    student = kdray.load_student({str(student)!r})\n"
+        "    student.predict(['a text'])",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_methods() -> None:
+    """Prints every method of every family: what it does, its options, defaults and paper."""
+    from kdray.schema import FAMILIES
+
+    console = Console()
+    for family, table in FAMILIES.items():
+        for name, method in table.items():
+            _print_method(console, family, name, method)
+
+
+def _print_method(console: Console, family: str, name: str, method: Any) -> None:
+    console.print(f"{family}.method: {name}", style="bold")
+    for paragraph in (method.__doc__ or "").strip().split("\n\n"):
+        text = " ".join(line.strip() for line in paragraph.splitlines())
+        console.print(f"  {text}", highlight=False, markup=False)
+    options = Table(box=None, pad_edge=False)
+    for title in ("  option", "default", "type and range", "what it is"):
+        options.add_column(title)
+    schema = method.model_json_schema()["properties"]
+    for key, field in method.model_fields.items():
+        if key != "method":
+            default = field.get_default(call_default_factory=True)
+            options.add_row(f"  {key}", str(default), _range(schema[key]), field.description or "")
+    if len(method.model_fields) > 1:
+        console.print(options)
+    console.print()
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_range(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    words = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
+    return " ".join([str(schema.get("type", "")), *limits])
+
+
+def _say_epoch(console: Console) -> Any:
+    def say(report: Any) -> None:
+        values = ", ".join(
+            f"{name} {report.metrics[name]:.3f}" for name in ("macro_f1", "accuracy", "size_mb")
+        )
+        console.print(f"epoch {report.epoch} of {report.epochs}: {values}", highlight=False)
+
+    return say
+
+
+def _print_metrics(metrics: Mapping[str, float], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}")
+    console.print(table)

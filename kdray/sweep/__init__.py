@@ -1,0 +1,1 @@
+"""The sweep: the only home of ray and optuna."""

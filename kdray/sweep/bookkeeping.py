@@ -1,0 +1,121 @@
+"""What the driver does when a trial starts, reports or ends: record, show, keep the front."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune import Callback
+
+from kdray.config.sections import Direction
+from kdray.reporting.objectives import ideal_point, reference_point
+from kdray.reporting.pareto import normalised_hypervolume
+from kdray.reporting.reading import read_verification
+from kdray.reporting.summary import front_ids
+from kdray.results.folder import SweepFolder
+from kdray.results.records import EpochReport, TrialResult
+from kdray.schema import SweepConfig
+from kdray.sweep.progress import Progress
+from kdray.tracking.record import SweepRecord
+from kdray.trial_folder import TrialSetup, store_failed
+
+
+class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
+    """Ray Tune tells it what happens; what finished is read from disk, not from what Ray says."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        folder: SweepFolder,
+        record: SweepRecord,
+        progress: Progress,
+        threads: int,
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._record = record
+        self._progress = progress
+        self._threads = threads
+        self._results = {result.trial_id: result for result in folder.results()}
+        self._score = hypervolume_of(config.objectives, folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks for a restore of its own; kdray resumes from its own files.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Opens the trial's run."""
+        trial_id, parameters = trial.config["trial_id"], trial.config["parameters"]
+        self._record.start_trial(trial_id, parameters)
+        self._progress.started(trial_id, parameters)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
+    ) -> None:
+        """Records an epoch."""
+        if "report" in result:
+            report = EpochReport.from_json(result["report"])
+            self._record.log_epoch(trial.config["trial_id"], report)
+            self._progress.epoch(trial.config["trial_id"], report.epoch, report.epochs)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Records the end of a trial."""
+        self._finish(trial, "the worker ended without a result")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Records a failure; one whose worker died is written here, for the worker could not."""
+        self._finish(trial, "the worker died (out of memory, or killed)")
+
+    def _finish(self, trial: Any, reason: str) -> None:
+        drawn = trial.config
+        result = self._folder.result(drawn["trial_id"])
+        if result is None:
+            setup = TrialSetup(
+                drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads
+            )
+            result = store_failed(self._folder, setup, "distil", reason)
+        self._results[result.trial_id] = result
+        self._record.finish_trial(result)
+        self._drop_dominated()
+        self._progress.finished(result, self._score(self._results))
+
+    def _drop_dominated(self) -> None:
+        if self._config.search.keep == "front":
+            drop_dominated(self._folder, self._config.objectives, self._results)
+
+
+def drop_dominated(
+    folder: SweepFolder,
+    objectives: Mapping[str, Direction],
+    results: Mapping[str, TrialResult],
+) -> None:
+    """Deletes the weights of every finished trial that is not on the front."""
+    front = set(front_ids(list(results.values()), objectives))
+    for student in (folder.root / "students").glob("[!.]*"):
+        if student.name in results and student.name not in front:
+            shutil.rmtree(student)
+
+
+def hypervolume_of(
+    objectives: Mapping[str, Direction], folder: SweepFolder
+) -> Callable[[Mapping[str, TrialResult]], float]:
+    """Returns the function from results to the normalised hypervolume of their front."""
+    import numpy as np
+
+    verification = read_verification(folder)
+    reference = reference_point(objectives, verification)
+    ideal = ideal_point(objectives, verification)
+    names = list(objectives)
+
+    def score(results: Mapping[str, TrialResult]) -> float:
+        completed = [r for r in results.values() if r.status == "completed"]
+        if not completed:
+            return 0.0
+        points = np.array([[r.metrics[name] for name in names] for r in completed])
+        return normalised_hypervolume(
+            points,
+            np.array([reference[name] for name in names]),
+            np.array([ideal[name] for name in names]),
+            list(objectives.values()),
+        )
+
+    return score

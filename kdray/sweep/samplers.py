@@ -1,0 +1,35 @@
+"""From `search.sampler` to Optuna's sampler."""
+
+import optuna
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from kdray.config.domains import Choice, Domain
+from kdray.config.sections import Gp, Nsga2, Search, Tpe
+
+
+def make_sampler(search: Search, seed: int) -> BaseSampler:
+    """Returns the sampler; grid and points only draw nothing, but need one for what is left."""
+    options = search.sampler
+    if isinstance(options, Tpe):
+        startup = options.startup_trials or min(10, max(4, search.trials // 3))
+        return TPESampler(n_startup_trials=startup, seed=seed)
+    if isinstance(options, Nsga2):
+        return NSGAIISampler(population_size=options.population_size, seed=seed)
+    if isinstance(options, Gp):
+        return GPSampler(n_startup_trials=options.startup_trials, seed=seed)
+    return RandomSampler(seed=seed)
+
+
+def suggest(trial: optuna.Trial, name: str, domain: Domain) -> object:
+    """Returns a trial's value for a domain."""
+    if isinstance(domain, Choice):
+        return trial.suggest_categorical(name, domain.labels)
+    if domain.integer:
+        return trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.log)
+    return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)

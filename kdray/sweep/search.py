@@ -1,0 +1,179 @@
+"""The search: Ray Tune asks here for configurations, Optuna draws them define-by-run.
+
+Ray's own OptunaSearch tells Optuna the last report of a trial, calls a stopped trial complete, and
+saves its state with pickle. Here Optuna is told what is on disk (the selected epoch's values,
+PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the only state.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from kdray.config.domains import Domain, grid_values, samples
+from kdray.config.drawing import enumerate_grid, flatten
+from kdray.results.folder import SweepFolder
+from kdray.results.records import TrialResult
+from kdray.schema import SweepConfig, options_taken
+from kdray.sweep.samplers import make_sampler, suggest
+
+TRIAL_ID = "trial_id"
+
+
+def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.Study:
+    """Returns the sweep's study, kept in a journal in its folder."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = str(folder.optuna_log)
+    storage = JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    return optuna.create_study(
+        study_name=folder.name,
+        storage=storage,
+        sampler=make_sampler(config.search, seed),
+        directions=list(config.objectives.values()),
+        load_if_exists=True,
+    )
+
+
+def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
+    """Enqueues what a new sweep tries first, or what an earlier attempt was cut off from.
+
+    Returns:
+        How many trials the sweep has: `search.trials`, fewer if a grid has fewer combinations, or
+        as many as there are points with nothing but points.
+    """
+    first = _first_choices(config)
+    if study.get_trials(deepcopy=False):
+        reconcile(study, config, folder)
+    else:
+        for choices in first:
+            study.enqueue_trial(choices)
+    sampler = config.search.sampler.name
+    if sampler == "none":
+        return max(1, len(first))
+    return min(config.search.trials, len(first)) if sampler == "grid" else config.search.trials
+
+
+def _first_choices(config: SweepConfig) -> list[dict[str, Any]]:
+    points = [point_choices(config, point) for point in config.search.points]
+    if config.search.sampler.name != "grid":
+        return points
+    grid = [drawn.choices for drawn in enumerate_grid(config.space, options_taken)]
+    return (points + [choices for choices in grid if choices not in points])[: config.search.trials]
+
+
+def point_choices(config: SweepConfig, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one of `search.points` by the sampler's names; what it leaves open is not in it."""
+    values = flatten(dict(point))
+    given: dict[str, Any] = {}
+
+    def choose(name: str, path: str, domain: Domain) -> Any:
+        if path in values:
+            given[name] = values[path]
+            return values[path]
+        return (grid_values(domain) or samples(domain))[0]
+
+    config.draw(choose)
+    return given
+
+
+class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
+    """Ray Tune's side of an Optuna study."""
+
+    def __init__(self, study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
+        modes = {"maximize": "max", "minimize": "min"}
+        super().__init__(
+            metric=list(config.objectives), mode=[modes[d] for d in config.objectives.values()]
+        )
+        self._ot_study = study
+        self._config = config
+        self.folder = folder
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher for a restore of its own; kdray resumes from its own files.
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next configuration, with kdray's own id of the trial."""
+        trial = self._ot_study.ask()
+        self._ot_trials[trial_id] = trial
+        drawn = self._config.draw(lambda name, path, domain: suggest(trial, name, domain))
+        own_id = trial.user_attrs.get(TRIAL_ID) or f"{trial.number:04d}"
+        trial.set_user_attr(TRIAL_ID, own_id)
+        return {
+            TRIAL_ID: own_id,
+            "sections": drawn.sections,
+            "parameters": drawn.parameters,
+        }
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Does nothing: Optuna takes no intermediate values with several objectives."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tells Optuna how the trial ended, as it stands on disk."""
+        trial = self._ot_trials[trial_id]
+        found = self.folder.result(trial.user_attrs[TRIAL_ID])
+        tell(self._ot_study, trial.number, found, list(self._config.objectives))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Does nothing: the study's journal is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Does nothing: see `save`."""
+
+
+def tell(
+    study: optuna.Study, number: int, result: TrialResult | None, objectives: Iterable[str]
+) -> None:
+    """Tells Optuna how a trial ended: COMPLETE with values, PRUNED, or FAIL without a result."""
+    if result is not None and result.status == "completed":
+        study.tell(number, [result.metrics[name] for name in objectives])
+    elif result is not None and result.status == "stopped_early":
+        study.tell(number, state=TrialState.PRUNED)
+    else:
+        study.tell(number, state=TrialState.FAIL)
+
+
+def unfinished(study: optuna.Study, folder: SweepFolder) -> list[optuna.trial.FrozenTrial]:
+    """Returns the trials that were begun and have no result: cut off by a crash or Ctrl-C.
+
+    Their last attempt only; a trial that was begun again under its own id counts once.
+    """
+    done = {result.trial_id for result in folder.results()}
+    last: dict[str, optuna.trial.FrozenTrial] = {}
+    for trial in study.get_trials(deepcopy=False):
+        own_id = trial.user_attrs.get(TRIAL_ID)
+        if own_id is not None and own_id not in done and trial.state != TrialState.WAITING:
+            last[own_id] = trial
+    return [last[own_id] for own_id in sorted(last)]
+
+
+def reconcile(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
+    """Makes the study agree with the trial folders after a crash, before a sweep goes on.
+
+    What finished is told, what was cut off is marked FAIL and enqueued again under its own id.
+    """
+    results = {result.trial_id: result for result in folder.results()}
+    waiting = {
+        trial.user_attrs.get(TRIAL_ID)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    }
+    cut_off = unfinished(study, folder)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        found = results.get(trial.user_attrs.get(TRIAL_ID, ""))
+        tell(study, trial.number, found, list(config.objectives))
+    for trial in cut_off:
+        own_id = trial.user_attrs[TRIAL_ID]
+        if own_id not in waiting:
+            study.enqueue_trial(trial.params, user_attrs={TRIAL_ID: own_id})
+
+
+def mark_cut_off(study: optuna.Study) -> None:
+    """Marks FAIL what Ray no longer runs, so that nothing is left RUNNING; a resume enqueues it."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)

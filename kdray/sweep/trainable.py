@@ -1,0 +1,76 @@
+"""The one bridge from Ray Tune to `run_trial`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from kdray.config.sections import Evaluation
+from kdray.preparation import PreparedSweep
+from kdray.results.folder import SweepFolder
+from kdray.results.records import EpochReport
+from kdray.schema import trial_config
+from kdray.trial import TrialError, run_trial
+from kdray.trial_folder import TrialSetup, store_failed, store_finished
+
+_PREPARED: dict[str, PreparedSweep] = {}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What every trial of a sweep gets.
+
+    Attributes:
+        prepared: The prepared sweep in Ray's object store.
+        root: The sweep's folder.
+        evaluation: How students are measured.
+        selection_metric: The metric that selects the best epoch.
+        threads: Torch threads of a trial.
+        keep_weights: Whether the student is written.
+    """
+
+    prepared: ray.ObjectRef
+    root: Path
+    evaluation: Evaluation
+    selection_metric: str
+    threads: int
+    keep_weights: bool
+
+
+def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
+    """Runs one trial in a Ray worker; its result is on disk before Ray hears of it.
+
+    Args:
+        config: What `StudySearch.suggest` returned.
+        shared: What every trial gets.
+
+    Raises:
+        TrialError: If the trial failed; that is on disk as well.
+    """
+    torch.set_num_threads(shared.threads)
+    folder = SweepFolder(shared.root)
+    setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
+    try:
+        trial = trial_config(setup.sections, shared.evaluation, shared.selection_metric)
+        finished = run_trial(trial, _prepared(shared), _report_epoch)
+    except TrialError as error:
+        store_failed(folder, setup, error.stage, error.reason)
+        raise
+    store_finished(folder, setup, finished, shared.keep_weights)
+    tune.report({"epoch": finished.epochs[-1].epoch, "finished": True})
+
+
+def _prepared(shared: Shared) -> PreparedSweep:
+    """Returns the prepared sweep, fetched once for each worker and sweep."""
+    key = shared.prepared.hex()
+    if key not in _PREPARED:
+        _PREPARED.clear()
+        _PREPARED[key] = ray.get(shared.prepared)
+    return _PREPARED[key]
+
+
+def _report_epoch(report: EpochReport) -> None:
+    tune.report({"epoch": report.epoch, "report": report.to_json(), "finished": False})

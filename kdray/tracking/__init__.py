@@ -1,0 +1,1 @@
+"""Tracking: the only home of mlflow."""

@@ -1,0 +1,35 @@
+"""The weights of the best epoch of a training."""
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class BestEpoch:
+    """Keeps a copy of the weights that had the highest value of a metric.
+
+    The first epoch is kept whatever its value, so that there always is one to go back to.
+
+    Attributes:
+        epoch: The best epoch so far, from 1; 0 before the first.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.epoch = 0
+        self._metric = metric
+        self._value = -math.inf
+        self._weights: dict[str, Tensor] = {}
+
+    def offer(self, epoch: int, metrics: Mapping[str, float], model: nn.Module) -> None:
+        """Copies the model's weights if they are the best so far; ties stay with the earlier."""
+        value = metrics.get(self._metric, math.nan)
+        if self.epoch and not value > self._value:
+            return
+        self.epoch = epoch
+        self._value = -math.inf if math.isnan(value) else value
+        self._weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
+
+    def restore(self, model: nn.Module) -> None:
+        """Gives a model the weights of the best epoch."""
+        model.load_state_dict(self._weights)

@@ -1,0 +1,69 @@
+"""What each term of a loss contributes, and whether the loss still is a number."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kdray.errors import DivergedError
+
+CHECK_INTERVAL = 50
+
+
+class Meter:
+    """Sums of the terms on the device; read only now and then, because reading waits.
+
+    Attributes:
+        gradient_norms: Norm of each term's own gradient, when it was last measured.
+    """
+
+    def __init__(self) -> None:
+        self.gradient_norms: Mapping[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Adds the terms of one step, and looks at the sums every 50 steps.
+
+        Raises:
+            DivergedError: If a sum is not finite.
+        """
+        for name, term in terms.items():
+            value = term.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps += 1
+        if self._steps % CHECK_INTERVAL == 0:
+            self.means()
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean of each term over the steps.
+
+        Raises:
+            DivergedError: If one is not finite.
+        """
+        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+        wrong = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if wrong:
+            raise DivergedError(f"the loss is no finite number any more (term {wrong[0]})")
+        return means
+
+
+def gradient_norms(
+    terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
+) -> dict[str, float]:
+    """Returns the L2 norm of each term's own gradient over the parameters."""
+    norms = {}
+    for name, term in terms.items():
+        gradients: Sequence[Tensor | None] = ()
+        if term.requires_grad:
+            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        squares = [gradient.float().pow(2).sum() for gradient in gradients if gradient is not None]
+        norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+    return norms
+
+
+def shares(values: Mapping[str, float]) -> dict[str, float]:
+    """Returns each value divided by the sum of all, or 0 where the sum is 0."""
+    total = sum(values.values())
+    return {name: value / total if total else 0.0 for name, value in values.items()}

@@ -1,0 +1,98 @@
+"""One trial on disk: enough to read it, and to do it again exactly."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from kdray.errors import ConfigError, Problem
+from kdray.models.student import save_student
+from kdray.results.folder import SweepFolder, write_trial, written_whole
+from kdray.results.records import EpochReport, Stage, TrialResult
+from kdray.trial import Finished
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """What a trial is made from.
+
+    Attributes:
+        trial_id: Its id in the sweep.
+        sections: Plain values of the searchable sections.
+        parameters: Every drawn value by its dotted name.
+        threads: Torch threads; another number may give another last bit.
+    """
+
+    trial_id: str
+    sections: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    threads: int
+
+
+def store_finished(
+    folder: SweepFolder, setup: TrialSetup, finished: Finished, keep_weights: bool
+) -> TrialResult:
+    """Writes student and result, each in one piece, and returns the result."""
+    result = TrialResult(
+        trial_id=setup.trial_id,
+        status="completed",
+        parameters=setup.parameters,
+        metrics=finished.metrics,
+        epochs=len(finished.epochs),
+        selected_epoch=finished.selected_epoch,
+        duration_s=finished.duration_s,
+    )
+    if keep_weights:
+        card = {"trial_id": setup.trial_id, "sections": setup.sections, "metrics": finished.metrics}
+        with written_whole(folder.student(setup.trial_id)) as staging:
+            save_student(replace(finished.student, card=card), staging)
+    _write(folder, setup, result, finished.epochs, finished.logits)
+    return result
+
+
+def store_failed(folder: SweepFolder, setup: TrialSetup, stage: Stage, reason: str) -> TrialResult:
+    """Writes the result of a trial that failed, and returns it."""
+    result = TrialResult(
+        setup.trial_id, "failed", parameters=setup.parameters, stage=stage, error=reason
+    )
+    _write(folder, setup, result)
+    return result
+
+
+def load_setup(folder: SweepFolder, trial_id: str) -> TrialSetup:
+    """Returns what a past trial was made from.
+
+    Raises:
+        ConfigError: If the sweep has no such trial.
+    """
+    file = folder.trial(trial_id) / "config.yaml"
+    if not file.is_file():
+        known = [result.trial_id for result in folder.results()]
+        shown = f"{known[0]} to {known[-1]}" if known else "none"
+        raise ConfigError([Problem(str(folder.root), f"has no trial {trial_id!r}; it has {shown}")])
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return TrialSetup(trial_id, content["sections"], content["parameters"], content["threads"])
+
+
+def _write(
+    folder: SweepFolder,
+    setup: TrialSetup,
+    result: TrialResult,
+    epochs: Sequence[EpochReport] = (),
+    logits: Mapping[str, Any] | None = None,
+) -> None:
+    content = {
+        "sections": dict(setup.sections),
+        "parameters": dict(setup.parameters),
+        "threads": setup.threads,
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    files: dict[str, Callable[[Path], object]] = {
+        "config.yaml": lambda path: path.write_text(text, encoding="utf-8")
+    }
+    if logits is not None:
+        files["predictions.npz"] = lambda path: np.savez(path, **dict(logits))
+    write_trial(folder, result, epochs, files)

@@ -1,0 +1,140 @@
+"""`kdray validate`: file, data and every drawable method on a tiny batch, before GPU hours."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from kdray.config.domains import describe, domains_in
+from kdray.config.drawing import enumerate_grid
+from kdray.data.dataset import Dataset, subset
+from kdray.errors import ConfigError, KdrayError, Problem
+from kdray.evaluation.metrics import selection_metric
+from kdray.loading import load_sweep_config
+from kdray.preparation import PreparedSweep, assemble, read_data, teacher_needs
+from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
+from kdray.space_checks import sample_sections
+from kdray.teacher.making import untrained_teacher
+from kdray.trial import run_trial
+
+TINY = 64
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One pair of methods on a tiny batch.
+
+    Attributes:
+        name: Pruning and distillation method.
+        seconds: What the tiny trial took.
+        problem: Why it failed, None if it did not.
+    """
+
+    name: str
+    seconds: float
+    problem: str | None
+
+
+def validate_space(space: Path, assignments: Sequence[str]) -> None:
+    """Checks a search space and prints its size and its estimated cost.
+
+    Raises:
+        ConfigError: With every problem, also of methods that fail on a tiny batch.
+    """
+    console = Console()
+    config = load_sweep_config(space, assignments)
+    prepared, sizes = tiny_sweep(config)
+    for name, size in sizes.items():
+        console.print(f"{name}: {size:,} examples", highlight=False)
+    tried = [try_out(name, trial, prepared) for name, trial in method_pairs(config)]
+    for one in tried:
+        verdict = "ok" if one.problem is None else "FAILED"
+        console.print(f"{one.name}: {verdict}, {one.seconds:.2f} s", highlight=False)
+    problems = [Problem(one.name, one.problem) for one in tried if one.problem]
+    if problems:
+        raise ConfigError(problems, str(space))
+    for line in describe_space(config):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(estimate(config, tried, sizes["train"]), highlight=False)
+
+
+def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
+    """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
+    data = read_data(config)
+    model, tokenizer = untrained_teacher(
+        config.teacher,
+        config.base,
+        data.labels,
+        data.examples["train"],
+        config.data.max_length,
+        config.seed,
+    )
+    needs = teacher_needs(config, data.labels, model.config)
+    splits = data.encoded(tokenizer, config.data.max_length)
+    few = {name: subset(part, _spread(part)) for name, part in splits.items()}
+    anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
+    tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
+    prepared = assemble(tiny, data.labels, model, tokenizer, few, needs)
+    return prepared, {name: len(part) for name, part in splits.items()}
+
+
+def method_pairs(config: SweepConfig) -> Iterator[tuple[str, TrialConfig]]:
+    """Yields every drawable pair of pruning and distillation, with one epoch."""
+    chosen: dict[str, dict[str, Any]] = {}
+    samples = list(sample_sections(config.space))
+    for pruned, taught in product(samples, samples):
+        names = [item["method"] for _, item in pruning_list(pruned["pruning"])]
+        name = f"{' + '.join(names)}, {taught['distillation']['method']}"
+        chosen.setdefault(name, taught | {"pruning": pruned["pruning"]})
+    for name, sections in chosen.items():
+        training = {**sections["training"], "epochs": 1}
+        metric = selection_metric(config.objectives)
+        yield name, trial_config(sections | {"training": training}, config.evaluation, metric)
+
+
+def try_out(name: str, trial: TrialConfig, prepared: PreparedSweep) -> Tried:
+    """Runs one tiny trial."""
+    start = time.perf_counter()
+    try:
+        run_trial(trial, prepared)
+    except KdrayError as error:
+        return Tried(name, time.perf_counter() - start, str(error))
+    return Tried(name, time.perf_counter() - start, None)
+
+
+def describe_space(config: SweepConfig) -> list[str]:
+    """Returns what is drawn, and how many configurations there are."""
+    lines = [f"  {path}: {describe(domain)}" for path, domain in domains_in(config.space)]
+    try:
+        count = sum(1 for _ in enumerate_grid(config.space, options_taken))
+    except ValueError:
+        return ["space: continuous, drawn from", *lines]
+    return [f"space: {count:,} configurations, drawn from", *lines]
+
+
+def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
+    """Returns the estimated cost in words, from what the tiny trials took.
+
+    Each tiny trial trains on 64 examples for one epoch and evaluates as many; what it does once is
+    counted for every batch, so this is rather too much than too little.
+    """
+    seconds = float(np.median([one.seconds for one in tried]))
+    epochs = max(s["training"].get("epochs", 4) for s in sample_sections(config.space))
+    trial = seconds * epochs * ceil(examples / TINY) / 4
+    total = trial * config.search.trials
+    return (
+        f"estimated cost: about {trial:.0f} s a trial on one slot of this machine, "
+        f"{total / 60:.0f} minutes for {config.search.trials} trials one after the other"
+    )
+
+
+def _spread(dataset: Dataset) -> np.ndarray:
+    """Returns up to 64 rows of all lengths."""
+    order = np.argsort(dataset.lengths, kind="stable")
+    return order[np.linspace(0, len(order) - 1, min(TINY, len(order))).round().astype(np.int64)]

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from tests import tiny
+
+from kdray.models.outputs import Needs, forward, with_attentions
+
+INPUTS = {
+    "input_ids": torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]]),
+    "attention_mask": torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]),
+}
+EVERYTHING = Needs(frozenset({0, 1, 2}), frozenset({1, 2}))
+
+
+@pytest.fixture(params=tiny.FAMILIES)
+def model(request):
+    return with_attentions(tiny.model(family=request.param), True)
+
+
+def test_the_default_attention_cannot_be_read_and_says_so():
+    with pytest.raises(RuntimeError, match="returned 0 attentions"):
+        forward(tiny.model(), INPUTS, Needs(attentions=frozenset({1})))
+
+
+def test_attention_can_be_read_when_asked_for():
+    model = with_attentions(tiny.model(), True)
+    assert set(forward(model, INPUTS, EVERYTHING).attentions) == {1, 2}
+
+
+def test_the_choice_of_attention_changes_no_logit():
+    model = tiny.model()
+    fast = forward(model, INPUTS).logits
+    readable = forward(with_attentions(model, True), INPUTS).logits
+    again = forward(with_attentions(model, False), INPUTS).logits
+    assert torch.allclose(fast, readable, atol=1e-5)
+    assert torch.equal(fast, again)
+
+
+@pytest.mark.parametrize("needs", [Needs(hidden=frozenset({3})), Needs(attentions=frozenset({3}))])
+def test_a_layer_that_is_not_there_is_refused(needs):
+    with pytest.raises(RuntimeError, match="returned"):
+        forward(with_attentions(tiny.model(), True), INPUTS, needs)
+
+
+def test_hidden_state_0_is_the_embedding_output(model):
+    with torch.no_grad():
+        raw = model.base_model(**INPUTS, output_hidden_states=True).hidden_states
+        found = forward(model, INPUTS, EVERYTHING).hidden
+    for layer in (0, 1, 2):
+        assert torch.equal(found[layer], raw[layer])
+
+
+def test_hidden_state_i_is_what_layer_i_returns(model):
+    seen = {}
+    layers = model.base_model.get_submodule("encoder" if hasattr(model.base_model, "encoder") else "transformer").layer
+    for number, layer in enumerate(layers, start=1):
+        layer.register_forward_hook(
+            lambda _, __, out, number=number: seen.update({number: out[0] if isinstance(out, tuple) else out})
+        )
+    with torch.no_grad():
+        found = forward(model, INPUTS, EVERYTHING).hidden
+    for number in (1, 2):
+        assert torch.equal(found[number], seen[number])
+    assert not torch.allclose(found[0], found[1])
+
+
+def test_attention_i_is_the_head_mean_of_layer_i(model):
+    with torch.no_grad():
+        raw = model(**INPUTS, output_attentions=True).attentions
+        found = forward(model, INPUTS, EVERYTHING).attentions
+    for layer in (1, 2):
+        heads = raw[layer - 1]
+        assert torch.allclose(found[layer], (heads[:, 0] + heads[:, 1]) / 2)
+    assert not torch.allclose(found[1], found[2])
+
+
+def test_a_row_of_attention_is_a_distribution_over_real_positions(model):
+    attention = forward(model, INPUTS, EVERYTHING).attentions[2].detach()
+    assert torch.allclose(attention.sum(-1), torch.ones(2, 5), atol=1e-5)
+    assert torch.all(attention[1, :, 3:] == 0)
+
+
+def test_only_the_layers_asked_for_are_returned():
+    output = forward(tiny.model(), INPUTS, Needs(hidden=frozenset({1})))
+    assert set(output.hidden) == {1}
+    assert not output.attentions
+    assert torch.equal(output.mask, INPUTS["attention_mask"])
+
+
+def test_needs_add_up():
+    assert Needs(frozenset({1}), frozenset({2})) | Needs(frozenset({3})) == Needs(
+        frozenset({1, 3}), frozenset({2})
+    )

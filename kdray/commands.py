@@ -4,19 +4,35 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from kdray.config.loading import Document, read_document, with_overrides
-from kdray.errors import ConfigError, Problem
+from kdray.errors import ConfigError, Problem, StoppedError
 from kdray.loading import load_sweep_config, parse_sweep_config
 from kdray.profile import profile_output
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+
+
+if TYPE_CHECKING:
+    from kdray.sweep.run import Swept
+
+FRONT_COLUMNS = {
+    "trial": "trial",
+    "macro-F1, test": "macro-F1",
+    "accuracy, test": "accuracy",
+    "size (MB)": "MB",
+    "retention": "retention",
+    "speed-up": "speed-up",
+    "layers": "layers",
+    "pruning": "pruning",
+    "ratio": "ratio",
+    "distillation": "distillation",
+}
 
 
 def run_new_sweep(
@@ -41,8 +57,7 @@ def run_new_sweep(
         output = Path(named) if named else None
     folder = new_folder(output or Path("runs"), config.name, asked=name is not None)
     console = Console()
-    run_sweep(config, folder, Launch(command, address), console)
-    show_front(folder, console)
+    show_end(run_sweep(config, folder, Launch(command, address), console), folder, console)
 
 
 def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
@@ -56,8 +71,8 @@ def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
     more = [f"search.trials={trials}"] if trials is not None else []
     target = SweepFolder(folder.resolve())
     console = Console()
-    run_sweep(past_config(target, more), target, Launch("", address), console)
-    show_front(target, console)
+    ended = run_sweep(past_config(target, more), target, Launch("", address), console)
+    show_end(ended, target, console)
 
 
 def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:
@@ -102,17 +117,13 @@ def run_one_trial(
 
 
 def _new_trial(config: SweepConfig, console: Console) -> Any:
-    import optuna
-
     from kdray.evaluation.metrics import selection_metric
     from kdray.preparation import prepare
     from kdray.schema import trial_config
-    from kdray.sweep.samplers import suggest
+    from kdray.sweep.samplers import draw_one
     from kdray.trial import run_trial
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed)).ask()
-    drawn = config.draw(lambda name, path, domain: suggest(trial, name, domain))
+    drawn = draw_one(config)
     for path, value in drawn.parameters.items():
         console.print(f"{path}: {value}", highlight=False)
     typed = trial_config(drawn.sections, config.evaluation, selection_metric(config.objectives))
@@ -157,17 +168,31 @@ def remake_report(folder: Path) -> None:
     show_front(target, Console())
 
 
+def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:
+    """Prints the front, and how to go on with a sweep that was cut off.
+
+    Raises:
+        StoppedError: If it was cut off.
+    """
+    show_front(folder, console)
+    if not ended.complete:
+        raise StoppedError(f"stopped before the end; go on with `kdray resume {folder.root}`")
+
+
 def show_front(folder: SweepFolder, console: Console) -> None:
-    """Prints the headline and the front of a sweep."""
+    """Prints the headline and the front of a sweep; the report has more columns."""
     from kdray.reporting.report import report_context
 
     context = report_context(folder)
     console.print(context["headline"], style="bold", highlight=False)
-    table = Table(box=None, pad_edge=False)
-    for column in context["front"]["columns"]:
-        table.add_column(column["name"], justify="right" if column["numeric"] else "left")
+    shown = [i for i, c in enumerate(context["front"]["columns"]) if c["name"] in FRONT_COLUMNS]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index in shown:
+        column = context["front"]["columns"][index]
+        justify: Any = "right" if column["numeric"] else "left"
+        table.add_column(FRONT_COLUMNS[column["name"]], justify=justify, no_wrap=True)
     for row in context["front"]["rows"]:
-        table.add_row(*row["cells"])
+        table.add_row(*[row["cells"][index] for index in shown])
     console.print(table)
     console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
 

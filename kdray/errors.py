@@ -8,7 +8,8 @@ class KdrayError(Exception):
     """Base of all errors with a message for the user.
 
     Attributes:
-        exit_code: What the command line ends with: 2 for wrong input, 1 for a sweep that failed.
+        exit_code: What the command line ends with: 2 for wrong input, 1 for a sweep that failed, 130
+            for one that the user stopped.
     """
 
     exit_code = 1
@@ -55,6 +56,12 @@ class TeacherError(KdrayError):
 
 class SweepError(KdrayError):
     """The sweep ran but has nothing to show."""
+
+
+class StoppedError(KdrayError):
+    """The user stopped the sweep (Ctrl-C); what is done is kept."""
+
+    exit_code = 130
 
 
 class DivergedError(KdrayError):

@@ -4,20 +4,21 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdray.config.domains import DOMAIN_NAMES, parse_tree
+from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
 from kdray.config.sections import Teacher
-from kdray.config.validation import Section, checked, nearest
+from kdray.config.validation import checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.errors import ConfigError, Problem
-from kdray.evaluation.metrics import known_metrics
+from kdray.metric_checks import objective_problems, verification_problems
+from kdray.point_checks import search_problems
 from kdray.profile import with_profile
 from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data
-from kdray.space_checks import search_problems, space_problems, weight_problems
+from kdray.space_checks import space_problems, weight_problems
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -43,35 +44,31 @@ def load_sweep_config(
 
 def parse_sweep_config(document: Document) -> SweepConfig:
     """Returns the configuration that a document holds; see `load_sweep_config`."""
-    problems = [
-        Problem(key, f"unknown section{nearest(key, TOP_LEVEL)}")
-        for key in document.content
-        if key not in TOP_LEVEL
-    ]
     given = {key: value for key, value in document.content.items() if value is not None}
-    content = {"name": Path(document.source).stem, **DEFAULTS, **given}
-    misplaced = _misplaced_domains(content)
-    problems += _name_problems(content) + misplaced
-    data, more = checked_data(content["data"])
-    problems += more + _file_problems(content["data"], document.base)
+    content = {"name": _default_name(document.source), **DEFAULTS, **given}
+    first = [*_unknown_sections(content), *_misplaced_domains(content)]
+    space = {key: parse_tree(content[key], key, first) for key in SEARCHABLE}
+    data, problems = checked_data(content["data"])
     sections: dict[str, Any] = {}
     for name, section in PLAIN.items():
-        sections[name], more = checked(section, content[name], name)
-        problems += [p for p in more if p.where not in {m.where for m in misplaced}]
-    space = {key: parse_tree(content[key], key, problems) for key in SEARCHABLE}
-    problems += space_problems(space, data, sections["teacher"])
-    problems += search_problems(space, sections["search"])
-    problems += _objective_problems(content["objectives"], data)
+        sections[name], wrong = checked(section, content[name], name)
+        problems += wrong
+    problems += _name_problems(content)
+    problems += _file_problems(content, document.base)
+    problems += objective_problems(content["objectives"], data)
     problems += _teacher_problems(sections["teacher"], data)
-    if problems:
-        raise ConfigError(_with_lines(document, problems), document.source)
-    content["data"] = dict(content["data"])
+    problems += space_problems(space, data, sections["teacher"])
+    if not first:
+        problems += search_problems(space, sections["search"])
+    consequences = [p for p in problems if not any(within(p.where, q.where) for q in first)]
+    if first or consequences or document.problems:
+        raise ConfigError(_with_lines(document, [*first, *consequences]), document.source)
     assert data is not None
     return SweepConfig(
         name=content["name"],
         seed=content["seed"],
         data=data,
-        space=space,
+        space=space | {"student": _located(space["student"], document.base)},
         objectives=dict(content["objectives"]),
         base=document.base,
         content=content,
@@ -81,7 +78,20 @@ def parse_sweep_config(document: Document) -> SweepConfig:
 
 def _with_lines(document: Document, problems: Sequence[Problem]) -> list[Problem]:
     found = [document.problem(p.where, p.message) for p in dict.fromkeys(problems)]
-    return sorted(found, key=lambda problem: problem.line or 0)
+    return sorted([*document.problems, *found], key=lambda problem: problem.line or 0)
+
+
+def _default_name(source: str) -> str:
+    """Returns the file's name without what cannot stand in the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem).strip("._-")[:100] or "sweep"
+
+
+def _unknown_sections(content: Mapping[Any, Any]) -> list[Problem]:
+    return [
+        Problem(str(key), f"unknown section{nearest(key, TOP_LEVEL)}")
+        for key in content
+        if key not in TOP_LEVEL
+    ]
 
 
 def _name_problems(content: Mapping[str, Any]) -> list[Problem]:
@@ -89,9 +99,9 @@ def _name_problems(content: Mapping[str, Any]) -> list[Problem]:
     name, seed = content["name"], content["seed"]
     if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
         rule = "must be letters, digits, '.', '_' and '-', and start with a letter or digit"
-        problems.append(Problem("name", f"{rule}, but got {name!r}"))
+        problems.append(Problem("name", f"{rule}, but got {shown(name)}"))
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        problems.append(Problem("seed", f"must be an integer of at least 0, but got {seed!r}"))
+        problems.append(Problem("seed", f"must be an integer of at least 0, but got {shown(seed)}"))
     return problems
 
 
@@ -100,66 +110,64 @@ def _misplaced_domains(content: Mapping[str, Any]) -> list[Problem]:
         "takes no domain: data and teacher are prepared once per sweep; domains may stand in "
         + ", ".join(SEARCHABLE)
     )
-    outside = {key: value for key, value in content.items() if key not in SEARCHABLE}
-    return [Problem(path, reason) for path in _domain_paths(outside, "")]
+    fixed = {key: value for key, value in content.items() if key not in SEARCHABLE}
+    return [Problem(path, reason) for path in _domain_paths(fixed, "")]
 
 
-def _domain_paths(value: Any, path: str) -> list[str]:
+def _domain_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
     if not isinstance(value, Mapping):
-        return []
+        return
     if len(value) == 1 and next(iter(value)) in DOMAIN_NAMES:
-        return [path]
-    return [
-        found
-        for key, item in value.items()
-        for found in _domain_paths(item, f"{path}.{key}" if path else str(key))
-    ]
+        yield path
+    else:
+        for key, item in value.items():
+            yield from _domain_paths(item, dotted(path, key))
 
 
-def _file_problems(data: Any, base: Path) -> list[Problem]:
-    if not isinstance(data, Mapping):
-        return []
-    paths = {f"data.{key}": data.get(key) for key in ("train", "validation", "test")}
-    return [
-        Problem(
-            key,
-            f"no such file: {base / path}; the head of the search-space file says where its data "
-            f"come from, and --set {key}=PATH points at a file of your own",
-        )
+def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
+    data = content["data"]
+    paths: dict[str, Any] = {}
+    if isinstance(data, Mapping) and data.get("source") == "files":
+        paths = {f"data.{key}": data.get(key) for key in ("train", "validation", "test")}
+    hint = (
+        "; the head of the search-space file says where its data come from, and "
+        "--set {key}=PATH points at a file of your own"
+    )
+    problems = [
+        Problem(key, f"no such file: {base / path}{hint.format(key=key)}")
         for key, path in paths.items()
         if isinstance(path, str) and not (base / path).is_file()
     ]
+    for section, key in (("teacher", "model"), ("student", "initial")):
+        part = content[section]
+        name = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(name, str) and name.startswith((".", "/")) and not (base / name).is_dir():
+            problems.append(Problem(f"{section}.{key}", f"no such folder: {base / name}"))
+    return problems
 
 
 def _teacher_problems(teacher: Teacher | None, data: DataSource | None) -> list[Problem]:
-    if teacher is None:
-        return []
-    known = [name for name, direction in known_metrics(data).items() if direction == "maximize"]
-    problems = []
-    if teacher.verify.metric not in known:
-        message = f"no such metric: {teacher.verify.metric!r}"
-        problems.append(
-            Problem("teacher.verify.metric", message + nearest(teacher.verify.metric, known))
-        )
-    if teacher.training is not None and data is not None and not isinstance(data.labels, str):
-        weights = teacher.training.class_weights
+    problems = verification_problems(teacher, data)
+    training = None if teacher is None else teacher.training
+    if training is not None and data is not None and not isinstance(data.labels, str):
+        weights = training.class_weights
         problems += weight_problems("teacher.training", weights, len(data.labels))
     return problems
 
 
-def _objective_problems(objectives: Any, data: DataSource | None) -> list[Problem]:
-    if not isinstance(objectives, Mapping) or not objectives:
-        rule = "must map metrics to maximize or minimize, such as {macro_f1: maximize}"
-        return [Problem("objectives", f"{rule}, but got {objectives!r}")]
-    known = known_metrics(data)
-    problems = []
-    for name, direction in objectives.items():
-        if name not in known:
-            problems.append(
-                Problem(f"objectives.{name}", f"no such metric{nearest(str(name), known)}")
-            )
-        elif direction != known[name]:
-            problems.append(
-                Problem(f"objectives.{name}", f"must be {known[name]!r}, but got {direction!r}")
-            )
-    return problems
+def _located(student: Any, base: Path) -> Any:
+    """Returns the student's section with the folders that it starts from as absolute paths."""
+    if isinstance(student, Choice):
+        return Choice(tuple(_located(option, base) for option in student.options))
+    if not isinstance(student, Mapping) or "initial" not in student:
+        return student
+    initial = student["initial"]
+    if isinstance(initial, Choice):
+        return {**student, "initial": Choice(tuple(_folder(o, base) for o in initial.options))}
+    return {**student, "initial": _folder(initial, base)}
+
+
+def _folder(initial: str, base: Path) -> str:
+    return str(base / initial) if (base / initial).is_dir() else initial

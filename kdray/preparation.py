@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdray.config.sections import Verification
 from kdray.data.base import Examples, Labels
 from kdray.data.checks import to_examples
 from kdray.data.dataset import Dataset
@@ -56,11 +55,19 @@ class PreparedSweep:
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
+    """Checked data before tokenising.
+
+    Attributes:
+        labels: What is predicted.
+        examples: By split.
+    """
+
     labels: Labels
     examples: Mapping[str, Examples]
 
     def encoded(self, tokenizer: Any, max_length: int) -> dict[str, Dataset]:
+        """Returns the splits as token ids."""
         return {name: encode(tokenizer, part, max_length) for name, part in self.examples.items()}
 
 
@@ -76,13 +83,7 @@ def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
         TeacherError: If the teacher is not good enough.
     """
     data = read_data(config)
-    model, tokenizer = untrained_teacher(
-        located(config.teacher, config.base),
-        data.labels,
-        data.examples["train"],
-        config.data.max_length,
-        config.seed,
-    )
+    model, tokenizer = begin_teacher(config, data)
     needs = teacher_needs(config, data.labels, model.config)
     splits = data.encoded(tokenizer, config.data.max_length)
     say("data: " + ", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
@@ -96,6 +97,17 @@ def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
         f"outputs on the training set: {outputs.size_mb:.0f} MB"
     )
     return prepared
+
+
+def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
+    """Returns the teacher's model and tokenizer before any fine-tuning.
+
+    Raises:
+        ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
+    """
+    teacher = located(config.teacher, config.base)
+    train = data.examples["train"]
+    return untrained_teacher(teacher, data.labels, train, config.data.max_length, config.seed)
 
 
 def assemble(
@@ -129,7 +141,7 @@ def assemble(
     )
 
 
-def store(sweep: PreparedSweep, folder: SweepFolder, options: Verification) -> None:
+def store(sweep: PreparedSweep, folder: SweepFolder) -> None:
     """Writes `teacher/`, from which `rebuild` makes the same again."""
     save_teacher(folder, thaw(sweep.teacher), sweep.tokenizer, sweep.outputs, sweep.verified)
 
@@ -149,7 +161,7 @@ def rebuild(config: SweepConfig, folder: SweepFolder) -> PreparedSweep:
     )
 
 
-def read_data(config: SweepConfig) -> _Data:
+def read_data(config: SweepConfig) -> Data:
     """Reads, completes and checks the data.
 
     Raises:
@@ -162,7 +174,7 @@ def read_data(config: SweepConfig) -> _Data:
     problems = weight_problems("teacher.training", weights, len(labels.names))
     if problems:
         raise ConfigError(problems)
-    return _Data(labels, examples)
+    return Data(labels, examples)
 
 
 def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:

@@ -4,22 +4,17 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from kdray.config.domains import (
-    Choice,
-    Domain,
-    contains,
-    describe,
-    domains_in,
-    grid_values,
-    samples,
-)
-from kdray.config.drawing import draw, flatten
-from kdray.config.sections import Search, Student, Teacher
-from kdray.config.validation import dotted, nearest
+import torch
+
+from kdray.config.domains import Choice, Range, combined, describe, samples
+from kdray.config.sections import Student, Teacher
+from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.distillation.base import DistillationMethod, Shape, Teaching
 from kdray.errors import Problem
-from kdray.schema import FAMILIES, checked_sections, options_taken
+from kdray.schema import DEFAULTS, FAMILIES, checked_sections, options_taken
+
+STUDENTS = 200
 
 
 def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -47,10 +42,12 @@ def space_problems(
         data: The data source, if it is valid.
         teacher: The teacher's section, if it is valid.
     """
-    problems = [problem for section in space for problem in _form_problems(section, space[section])]
-    if problems:
-        return problems
-    problems = [p for family in FAMILIES for p in _untaken(family, space[family], family)]
+    problems: list[Problem] = []
+    for section, node in space.items():
+        wrong = _form_problems(section, node, section)
+        space = {**space, section: _formed(section, node)} if wrong else space
+        problems += wrong
+    problems += [p for family in FAMILIES for p in _untaken(family, space[family], family)]
     shape = None
     if teacher is not None and teacher.model is None:
         shape = Shape(teacher.architecture.layers, teacher.architecture.hidden_size)
@@ -102,9 +99,11 @@ def shape_problems(
         message = f"must be at most the teacher's {teacher.layers}, but got {shape.layers}"
         return [Problem("student.layers", message)]
     try:
-        method.match(shape, teacher)
+        with torch.device("meta"):  # projections without memory and without random numbers
+            method.match(shape, teacher)
     except ValueError as error:
-        return [Problem("distillation", str(error))]
+        key = "layer_mapping" if "layer_mapping" in type(method).model_fields else "method"
+        return [Problem(dotted("distillation", key), str(error))]
     return []
 
 
@@ -115,85 +114,35 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
     return Shape(student.layers or teacher.layers, teacher.width)
 
 
-def search_problems(space: Mapping[str, Any], search: Search | None) -> list[Problem]:
-    """Returns what is wrong with grid and points."""
-    if search is None:
-        return []
-    problems = []
-    if search.sampler.name == "grid":
-        problems += [
-            Problem(path, "is continuous, which `sampler: grid` cannot enumerate; use choice")
-            for path, domain in domains_in(space)
-            if grid_values(domain) is None
-        ]
-    for index, point in enumerate(search.points):
-        problems += point_problems(space, point, index, search.sampler.name == "none")
-    return problems
-
-
-def point_problems(
-    space: Mapping[str, Any], point: Mapping[str, Any], index: int, whole: bool
-) -> list[Problem]:
-    """Returns what is wrong with one of `search.points`.
-
-    Args:
-        space: The searchable sections, their domains parsed.
-        point: Values by dotted name, or nested.
-        index: Its place in the list.
-        whole: Whether it must give every value, because nothing else draws.
-    """
-    where = f"search.points.{index}"
-    values = flatten(dict(point))
-    problems: list[Problem] = []
-    used: set[str] = set()
-
-    def choose(name: str, path: str, domain: Domain) -> Any:
-        first = grid_values(domain) or [samples(domain)[0]]
-        if path not in values:
-            if whole:
-                rule = "is left open, and with `sampler: none` nothing else draws it"
-                problems.append(Problem(dotted(where, path), rule))
-            return first[0]
-        used.add(path)
-        if not contains(domain, values[path]):
-            rule = f"must be {describe(domain)}, but got {values[path]!r}"
-            problems.append(Problem(dotted(where, path), rule))
-            return first[0]
-        return values[path]
-
-    try:
-        draw(space, choose, options_taken)
-    except (TypeError, AttributeError):
-        return []
-    names = [path for path, _ in domains_in(space)]
-    return problems + [
-        Problem(dotted(where, path), f"is not drawn in this configuration{nearest(path, names)}")
-        for path in values
-        if path not in used
-    ]
-
-
-def _form_problems(section: str, node: Any) -> list[Problem]:
+def _form_problems(section: str, node: Any, path: str) -> list[Problem]:
+    """Returns a problem for whatever stands where only a mapping can."""
     if isinstance(node, Choice):
-        return [problem for option in node.options for problem in _form_problems(section, option)]
+        return [p for option in node.options for p in _form_problems(section, option, path)]
     if isinstance(node, list) and section == "pruning":
-        return [problem for item in node for problem in _form_problems(section, item)]
+        items = [(dotted(path, index), item) for index, item in enumerate(node)]
+        return [p for where, item in items for p in _form_problems(section, item, where)]
     if isinstance(node, Mapping):
         return []
-    return [Problem(section, f"must be a mapping, but got {node!r}")]
+    found = describe(node) if isinstance(node, Range) else shown(node)
+    return [Problem(path, f"must be a mapping, but got {found}")]
+
+
+def _formed(section: str, node: Any) -> Any:
+    """Returns a section with its default in place of whatever has a form problem."""
+    if isinstance(node, Choice):
+        return Choice(tuple(_formed(section, option) for option in node.options))
+    if isinstance(node, list) and section == "pruning":
+        return [_formed(section, item) for item in node]
+    return node if isinstance(node, Mapping) else DEFAULTS[section]
 
 
 def _section_samples(section: str, node: Any) -> list[Any]:
     if isinstance(node, Choice):
         return [sample for option in node.options for sample in _section_samples(section, option)]
     if isinstance(node, list):
-        columns = [_section_samples(section, item) for item in node]
-        first = [column[0] for column in columns]
-        return [first] + [
-            [*first[:i], other, *first[i + 1 :]]
-            for i, column in enumerate(columns)
-            for other in column[1:]
-        ]
+        return combined([_section_samples(section, item) for item in node])
+    if section == "student":
+        return samples(node, together=STUDENTS)
     if section not in FAMILIES:
         return samples(node)
     rows: list[Any] = []
@@ -213,17 +162,14 @@ def _untaken(family: str, node: Any, path: str) -> list[Problem]:
     if isinstance(node, Choice):
         return [p for option in node.options for p in _untaken(family, option, path)]
     if isinstance(node, list):
-        return [p for i, item in enumerate(node) for p in _untaken(family, item, f"{path}.{i}")]
+        return [p for i, item in enumerate(node) for p in _untaken(family, item, dotted(path, i))]
     methods = _methods(node)
-    if not all(method in FAMILIES[family] for method in methods):
+    options = [options_taken(family, method) for method in methods]
+    taken = {key for option in options for key in option or ()}
+    if None in options:
         return []
-    taken = {key for method in methods for key in FAMILIES[family][method].model_fields}
+    takes = "takes" if len(methods) == 1 else "take"
+    rule = f"unknown key: {' and '.join(methods)} {takes} no such option"
     return [
-        Problem(
-            dotted(path, key),
-            f"unknown key: {' and '.join(methods)} {'takes' if len(methods) == 1 else 'take'} no "
-            f"such option{nearest(str(key), taken | {'method'})}",
-        )
-        for key in node
-        if key not in taken
+        Problem(dotted(path, key), rule + nearest(key, taken)) for key in node if key not in taken
     ]

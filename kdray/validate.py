@@ -17,10 +17,15 @@ from kdray.data.dataset import Dataset, subset
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.loading import load_sweep_config
-from kdray.preparation import PreparedSweep, assemble, read_data, teacher_needs
+from kdray.preparation import (
+    PreparedSweep,
+    assemble,
+    begin_teacher,
+    read_data,
+    teacher_needs,
+)
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import sample_sections
-from kdray.teacher.making import untrained_teacher
 from kdray.trial import run_trial
 
 TINY = 64
@@ -67,14 +72,7 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
 def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
     """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
     data = read_data(config)
-    model, tokenizer = untrained_teacher(
-        config.teacher,
-        config.base,
-        data.labels,
-        data.examples["train"],
-        config.data.max_length,
-        config.seed,
-    )
+    model, tokenizer = begin_teacher(config, data)
     needs = teacher_needs(config, data.labels, model.config)
     splits = data.encoded(tokenizer, config.data.max_length)
     few = {name: subset(part, _spread(part)) for name, part in splits.items()}

@@ -47,17 +47,15 @@ _FAMILIES = {
 FAMILIES = ("bert", "distilbert", "roberta", "electra")
 
 
-def model(
-    labels: Labels = MULTI,
-    *,
-    family: str = "bert",
-    layers: int = 2,
-    width: int = 16,
-    heads: int = 2,
-    seed: int = 0,
-    **settings: Any,
-) -> Any:
-    """A classifier in evaluation mode; its weights are large enough for layers to differ."""
+def model(labels: Labels = MULTI, *, family: str = "bert", seed: int = 0, **settings: Any) -> Any:
+    """A classifier in evaluation mode; its weights are large enough for layers to differ.
+
+    `settings` may hold `layers` (2), `width` (16) and `heads` (2), and what the family's own
+    configuration takes.
+    """
+    layers, width, heads = (
+        settings.pop(name, value) for name, value in (("layers", 2), ("width", 16), ("heads", 2))
+    )
     name = _FAMILIES[family]
     transformers = importlib.import_module("transformers")
     shape = _SHAPES.get(family, _SHAPES["bert"])(layers, width, heads)
@@ -80,7 +78,9 @@ def dataset(labels: Labels = MULTI, lengths: Sequence[int] = (3, 7, 2, 5, 4, 6))
     """Random tokens with random targets; every label and class occurs."""
     rng = np.random.default_rng(0)
     ids = ragged([rng.integers(5, VOCABULARY, length).tolist() for length in lengths], 0)
-    return Dataset({"input_ids": ids}, np.asarray(lengths), targets(labels, len(lengths)), "attention_mask")
+    return Dataset(
+        {"input_ids": ids}, np.asarray(lengths), targets(labels, len(lengths)), "attention_mask"
+    )
 
 
 def targets(labels: Labels, count: int) -> np.ndarray:
@@ -96,7 +96,9 @@ def separable(labels: Labels, count: int = 96) -> Dataset:
     rng = np.random.default_rng(1)
     truth = targets(labels, count)
     classes = np.arange(count) % len(labels.names)
-    rows = [[2, 10 + int(c), *rng.integers(20, VOCABULARY, 1 + i % 3)] for i, c in enumerate(classes)]
+    rows = [
+        [2, 10 + int(c), *rng.integers(20, VOCABULARY, 1 + i % 3)] for i, c in enumerate(classes)
+    ]
     ids = ragged([[int(token) for token in row] for row in rows], 0)
     return Dataset({"input_ids": ids}, np.diff(ids.offsets), truth, "attention_mask")
 

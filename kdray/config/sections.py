@@ -1,8 +1,9 @@
 """The plain sections of a search-space file: no domains, except in `training` and `student`."""
 
+import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kdray.config.validation import Section
 
@@ -99,6 +100,15 @@ class Student(Section):
     layers: int | None = Field(None, ge=1, description="Layers; null: all that `initial` has.")
     architecture: Architecture | None = Field(None, description="Shape, with `initial: scratch`.")
     weights: NumberFormat = Field("float32", description="Number format of the stored weights.")
+
+    @field_validator("initial")
+    @classmethod
+    def _is_no_misspelt_word(cls, value: str) -> str:
+        words = ("teacher_layers", "scratch")
+        close = difflib.get_close_matches(value, words, n=1, cutoff=0.8)
+        if close and value not in words:
+            raise ValueError(f"no such start: {value!r}; did you mean {close[0]!r}?")
+        return value
 
     @model_validator(mode="after")
     def _scratch_has_a_shape(self) -> "Student":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,19 +55,22 @@ def shuffled_rows(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> l
 def sorted_batches(
     dataset: Dataset, device: torch.device, positions: int = 8192
 ) -> Iterator[Batch]:
-    """Yields every example once, shortest first, in batches of about `positions` tokens."""
+    """Yields every example once, shortest first, in batches of at most `positions` tokens.
+
+    An example that is longer than that stands alone.
+    """
     order = np.argsort(dataset.lengths, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, positions // int(dataset.lengths[order[start]]))
+        size = max(1, positions // max(1, int(dataset.lengths[order[start]])))
         rows = order[start : start + size]
-        while len(rows) > 1 and len(rows) * int(dataset.lengths[rows[-1]]) > positions:
+        if len(rows) * int(dataset.lengths[rows[-1]]) > positions:
             rows = rows[: max(1, positions // int(dataset.lengths[rows[-1]]))]
         yield make_batch(dataset, rows, device)
         start += len(rows)
 
 
-def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+def _tensor(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
     if array.dtype == np.int32:
         array = array.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)

@@ -1,16 +1,15 @@
 """From tables to examples, with every mistake of the data in one error."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from kdray.config.validation import nearest
 from kdray.data.base import DataSource, Examples, Frames, Labels
+from kdray.data.cells import text_keys, truths, words
 from kdray.errors import ConfigError, Problem
 
-_TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "False": 0.0, "True": 1.0}
+Targets = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 
 
 def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, Examples]]:
@@ -18,21 +17,21 @@ def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, E
 
     Raises:
         ConfigError: With every missing column, empty text, label that is not 0 or 1, empty or
-            single-class split, and text that stands in two splits. Rows are named by their index.
+            single-class split, and text that stands in two splits. Rows are named by their index,
+            from 0.
     """
     problems = _column_problems(source, frames)
     if problems:
         raise ConfigError(problems)
     labels = _labels(source, frames)
-    examples, problems = {}, []
+    examples = {}
     for name, frame in frames.splits.items():
-        texts = _texts(source, frame)
-        targets, wrong = _targets(source, labels, frame, frames.origins[name])
-        examples[name] = Examples(texts, targets)
-        problems += wrong + _empty_text_problems(texts, frames.origins[name])
-        if not wrong:
-            problems += _class_problems(labels, targets, name, frames.origins[name])
-    problems += _leak_problems(examples)
+        targets, wrong = _targets(labels, source, frame, frames.origins[name])
+        texts = list(zip(*(words(frame[column]) for column in source.text_columns), strict=True))
+        examples[name] = Examples(tuple(texts), targets)
+        problems += wrong + _empty_text_problems(frame.index, texts, frames.origins[name])
+        problems += [] if wrong else _class_problems(labels, targets, name, frames.origins[name])
+    problems += _leak_problems(source, frames)
     if problems:
         raise ConfigError(problems)
     return labels, examples
@@ -40,82 +39,87 @@ def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, E
 
 def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
     wanted = [("data.text", name) for name in source.text_columns]
-    named = [source.labels] if isinstance(source.labels, str) else source.labels
-    wanted += [("data.labels", name) for name in named]
+    wanted += [("data.labels", name) for name in source.label_columns]
     problems = []
     for split, frame in frames.splits.items():
+        if not len(frame):
+            problems.append(Problem(f"data.{split}", f"{frames.origins[split]} has no rows"))
+            continue
         columns = [str(column) for column in frame.columns]
         problems += [
             Problem(key, f"{frames.origins[split]} has no column {name!r}{nearest(name, columns)}")
             for key, name in wanted
             if name not in columns
         ]
-        if not len(frame):
-            problems.append(Problem(f"data.{split}", f"{frames.origins[split]} has no rows"))
     return problems
 
 
 def _labels(source: DataSource, frames: Frames) -> Labels:
     if not isinstance(source.labels, str):
         return Labels(tuple(source.labels), "multi_label")
-    classes = frames.splits["train"][source.labels].astype(str).unique()
+    classes = set(words(frames.splits["train"][source.labels])) - {""}
+    if all(name.isdecimal() for name in classes):
+        return Labels(tuple(sorted(classes, key=int)), "single_label")
     return Labels(tuple(sorted(classes)), "single_label")
 
 
-def _texts(source: DataSource, frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    columns = [
-        frame[column].fillna("").astype(str).str.strip().tolist() for column in source.text_columns
-    ]
-    return tuple(zip(*columns, strict=True))
-
-
 def _targets(
-    source: DataSource, labels: Labels, frame: pd.DataFrame, origin: str
-) -> tuple[npt.NDArray[np.float32] | npt.NDArray[np.int64], list[Problem]]:
+    labels: Labels, source: DataSource, frame: pd.DataFrame, origin: str
+) -> tuple[Targets, list[Problem]]:
     if isinstance(source.labels, str):
-        known = {name: index for index, name in enumerate(labels.names)}
-        values = frame[source.labels].astype(str)
-        unknown = sorted(set(values) - set(known))
-        problems = [
-            Problem("data.labels", f"{origin}: class {name!r} never occurs in the training data")
-            for name in unknown
-        ]
-        return values.map(lambda value: known.get(value, 0)).to_numpy(np.int64), problems
-    columns, problems = [], []
-    for name in labels.names:
-        column = frame[name].astype(str).map(_TRUTH)
-        wrong = column.index[column.isna()]
-        if len(wrong):
-            value = frame[name].loc[wrong[0]]
-            problems.append(
-                Problem(
-                    "data.labels",
-                    f"{origin}: column {name!r} must hold 0 or 1, but row {wrong[0]} "
-                    f"holds {value!r} ({len(wrong)} rows like that)",
-                )
-            )
-        columns.append(column.fillna(0.0).to_numpy(np.float32))
-    return np.stack(columns, axis=1), problems
-
-
-def _empty_text_problems(texts: tuple[tuple[str, ...], ...], origin: str) -> list[Problem]:
-    empty = [index for index, row in enumerate(texts) if not all(row)]
-    if not empty:
-        return []
-    shown = ", ".join(map(str, empty[:5]))
-    return [
-        Problem("data.text", f"{origin}: {len(empty)} empty texts, rows {shown}; take them out")
+        return _class_targets(labels, frame[source.labels], origin)
+    columns = [truths(frame[name]) for name in labels.names]
+    problems = [
+        _truth_problem(frame[name], np.isnan(column), origin)
+        for name, column in zip(labels.names, columns, strict=True)
+        if np.isnan(column).any()
     ]
+    return np.nan_to_num(np.stack(columns, axis=1)), problems
 
 
-def _class_problems(
-    labels: Labels, targets: npt.NDArray[np.generic], split: str, origin: str
+def _truth_problem(column: pd.Series, wrong: npt.NDArray[np.bool_], origin: str) -> Problem:
+    row = column.index[wrong][0]
+    many = f" ({wrong.sum()} rows like that)" if wrong.sum() > 1 else ""
+    message = f"column {column.name!r} must hold 0 or 1, but row {row} holds {column[row]!r}{many}"
+    return Problem("data.labels", f"{origin}: {message}")
+
+
+def _class_targets(
+    labels: Labels, column: pd.Series, origin: str
+) -> tuple[npt.NDArray[np.int64], list[Problem]]:
+    places = {name: index for index, name in enumerate(labels.names)}
+    values = words(column)
+    empty = values.index[values == ""]
+    problems = [
+        Problem("data.labels", f"{origin}: class {name!r} never occurs in the training data")
+        for name in sorted(set(values) - set(places) - {""})
+    ]
+    if len(empty):
+        message = f"{origin}: {len(empty)} rows have no class: {_listed(empty)}; take them out"
+        problems.append(Problem("data.labels", message))
+    return np.array([places.get(name, 0) for name in values], np.int64), problems
+
+
+def _empty_text_problems(
+    index: pd.Index, texts: list[tuple[str, ...]], origin: str
 ) -> list[Problem]:
+    empty = index[[not all(row) for row in texts]]
+    if not len(empty):
+        return []
+    message = f"{origin}: {len(empty)} rows have an empty text: {_listed(empty)}; take them out"
+    return [Problem("data.text", message)]
+
+
+def _listed(rows: pd.Index) -> str:
+    return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+
+
+def _class_problems(labels: Labels, targets: Targets, split: str, origin: str) -> list[Problem]:
     if labels.kind == "single_label":
         if len(np.unique(targets)) > 1:
             return []
         return [Problem(f"data.{split}", f"{origin} holds a single class; two are needed")]
-    positive = targets.astype(np.float64).sum(axis=0)
+    positive = targets.sum(axis=0, dtype=np.float64)
     messages = {0.0: "never occurs", float(len(targets)): "stands in every row"}
     return [
         Problem(
@@ -128,20 +132,23 @@ def _class_problems(
     ]
 
 
-def _leak_problems(examples: Mapping[str, Examples]) -> list[Problem]:
-    seen: dict[tuple[str, ...], tuple[str, int]] = {}
-    leaks: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for split, part in examples.items():
-        for row, texts in enumerate(part.texts):
-            key = tuple(" ".join(text.split()) for text in texts)
+def _leak_problems(source: DataSource, frames: Frames) -> list[Problem]:
+    seen: dict[tuple[str, ...], tuple[str, object]] = {}
+    leaks: dict[tuple[str, str], list[tuple[object, object]]] = {}
+    for split, frame in frames.splits.items():
+        keys = text_keys(frame, source.text_columns)
+        for row, key in zip(frame.index, keys, strict=True):
             first, first_row = seen.setdefault(key, (split, row))
-            if first != split:
+            if first != split and all(key):
                 leaks.setdefault((first, split), []).append((first_row, row))
-    return [
-        Problem(
-            f"data.{second}",
-            f"{len(rows)} texts stand in {first} and in {second} too (row {rows[0][0]} of {first} "
-            f"is row {rows[0][1]} of {second}); take them out of one",
-        )
-        for (first, second), rows in leaks.items()
-    ]
+    return [_leak_problem(*splits, rows) for splits, rows in leaks.items()]
+
+
+def _leak_problem(first: str, second: str, rows: list[tuple[object, object]]) -> Problem:
+    shown = ", ".join(f"{one} and {other}" for one, other in rows[:5])
+    more = ", …" if len(rows) > 5 else ""
+    return Problem(
+        f"data.{second}",
+        f"texts of {first} stand in {second} too, {len(rows)} rows ({first} and {second} row: "
+        f"{shown}{more}); take them out of one",
+    )

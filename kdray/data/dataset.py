@@ -30,8 +30,9 @@ class Ragged:
 
     def padded(self, rows: Rows, length: int) -> npt.NDArray[np.generic]:
         """Returns the rows side by side, (len(rows), length, ...), filled with `pad`."""
-        inside = np.arange(length) < self.lengths[rows][:, None]
-        where = (self.offsets[rows][:, None] + np.arange(length))[inside]
+        starts = self.offsets[rows]
+        inside = np.arange(length) < (self.offsets[rows + 1] - starts)[:, None]
+        where = (starts[:, None] + np.arange(length))[inside]
         batch = np.full((len(rows), length, *self.values.shape[1:]), self.pad, self.values.dtype)
         batch[inside] = self.values[where]
         return batch

@@ -1,5 +1,7 @@
 """Tables on disk: .csv, .parquet, .jsonl."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -8,12 +10,6 @@ from pydantic import Field, field_validator
 
 from kdray.data.base import SPLITS, DataSource, Frames
 from kdray.errors import ConfigError, Problem
-
-READERS = {
-    ".csv": lambda path: pd.read_csv(path, keep_default_na=False, dtype=object),
-    ".parquet": pd.read_parquet,
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
-}
 
 
 class Files(DataSource):
@@ -52,3 +48,42 @@ class Files(DataSource):
         if problems:
             raise ConfigError(problems)
         return Frames(splits, {name: str(path) for name, path in paths.items()})
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Returns every cell as text: `NA` and `007` stay what they are."""
+    frame = pd.read_csv(path, keep_default_na=False, dtype=object)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its rows have more fields than its header")
+    return frame
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    """Returns the objects of a file, one a line, their values as JSON gives them."""
+    rows = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                rows.append(_json_object(line, number))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _json_object(line: str, number: int) -> dict[str, object]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number} is no JSON: {error.msg}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"line {number} is no JSON object")
+    return value
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path).reset_index(drop=True)
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_jsonl,
+}

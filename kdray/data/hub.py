@@ -1,8 +1,9 @@
 """Data sets of the Hugging Face hub, or folders that `datasets` can load."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pandas as pd
 from pydantic import Field
 
 from kdray.data.base import SPLITS, DataSource, Frames
@@ -23,21 +24,31 @@ class Hub(DataSource):
         Raises:
             ConfigError: If the data set cannot be loaded or has no training split.
         """
+        loaded = self._load(base)
+        if "train" not in loaded:
+            message = f"{self.name!r} has no split `train`, only {', '.join(loaded)}"
+            raise ConfigError([Problem("data.name", message)])
+        splits = {name: self._table(loaded[name]) for name in SPLITS if name in loaded}
+        return Frames(splits, {name: f"{self.name} ({name})" for name in splits})
+
+    def _load(self, base: Path) -> Any:
         import datasets
 
         local = base / self.name
+        name = str(local) if local.is_dir() else self.name
         try:
-            loaded = datasets.load_dataset(
-                str(local) if local.is_dir() else self.name, self.config, revision=self.revision
-            )
+            return datasets.load_dataset(name, self.config, revision=self.revision)
         except Exception as error:  # datasets raises many kinds, all about what the user named
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ConfigError(
-                [Problem("data.name", f"{self.name!r} cannot be loaded: {reason}")]
-            ) from error
-        splits = {name: loaded[name].to_pandas() for name in SPLITS if name in loaded}
-        if "train" not in splits:
-            raise ConfigError(
-                [Problem("data.name", f"{self.name!r} has no split `train`, only {list(loaded)}")]
-            )
-        return Frames(splits, {name: f"{self.name} ({name})" for name in splits})
+            message = f"{self.name!r} cannot be loaded: {reason}"
+            raise ConfigError([Problem("data.name", message)]) from error
+
+    def _table(self, split: Any) -> pd.DataFrame:
+        """Returns a split in which the classes have their names; -1, no class, is empty."""
+        frame: pd.DataFrame = split.to_pandas()
+        if isinstance(self.labels, str):
+            classes = getattr(split.features.get(self.labels), "names", None)
+            names = dict(enumerate(classes or ()))
+            if names:
+                frame[self.labels] = [names.get(code) for code in frame[self.labels]]
+        return frame

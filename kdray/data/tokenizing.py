@@ -21,7 +21,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
     Words are split at white space and punctuation; letters are lower-cased, vowel signs kept. The
     same texts give the same tokenizer.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -29,6 +29,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
         [normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
     vocabulary = _learn_vocabulary(tokenizer, list(texts), vocabulary_size)
     tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(

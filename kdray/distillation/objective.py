@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from kdray.data.batches import Batch
 from kdray.distillation.base import DistillationMethod, Match, Teaching
 from kdray.models.outputs import Outputs, forward
-from kdray.training.losses import Truth, class_weights, hard_loss
 from kdray.training.loop import ComputeTerms
+from kdray.training.losses import Truth, class_weights, hard_loss
 
 Teach = Callable[[Batch, int], Outputs]
 

@@ -3,6 +3,7 @@
 Everything is written beside its place and renamed, so that a reader or a crash never sees half.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kdray.results.records import EpochReport, TrialResult
+
+OLD = ".old"
 
 
 @dataclass(frozen=True)
@@ -85,33 +88,35 @@ class SweepFolder:
 
     def results(self) -> list[TrialResult]:
         """Returns the results of all finished trials, in the order of their ids."""
-        files = sorted((self.root / "trials").glob("[!.]*/result.json"))
+        files = list((self.root / "trials").glob("[!.]*/result.json"))
+        files.sort(key=lambda file: (len(file.parent.name), file.parent.name))
         return [TrialResult.from_json(file.read_text(encoding="utf-8")) for file in files]
 
     def epochs(self, trial_id: str) -> list[EpochReport]:
         """Returns the reports of a finished trial, epoch by epoch."""
         file = self.trial(trial_id) / "epochs.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return [EpochReport.from_json(line) for line in lines]
+        lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
+        return [EpochReport.from_json(line) for line in lines if line]
 
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Gives an empty folder that takes the place of `target` when the block ends well.
 
+    A folder that is there already stays until the new one is whole, and is put back if that
+    cannot take its place. What a killed process left of the same folder is removed.
+
     Args:
         target: The folder to make or replace; its files are on disk when it appears.
     """
+    _tidy(target)
     staging = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         yield staging
-        for file in staging.rglob("*"):
-            _sync(file)
-        shutil.rmtree(target, ignore_errors=True)
-        staging.rename(target)
-        _sync(target.parent)
+        for path in (*staging.rglob("*"), staging):
+            _sync(path)
+        _take_place(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -127,6 +132,7 @@ def write_file(target: Path, write: Callable[[Path], object]) -> None:
         write(staging)
         _sync(staging)
         staging.replace(target)
+        _sync(target.parent)
     finally:
         staging.unlink(missing_ok=True)
 
@@ -161,6 +167,29 @@ def write_trial(
         lines = "".join(report.to_json() + "\n" for report in epochs)
         (staging / "epochs.jsonl").write_text(lines, encoding="utf-8")
         (staging / "result.json").write_text(result.to_json() + "\n", encoding="utf-8")
+
+
+def _tidy(target: Path) -> None:
+    """Puts back or removes what a process left that was killed while it wrote `target`."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if left.suffix == OLD and not target.exists():
+            left.rename(target)
+        else:
+            shutil.rmtree(left)
+
+
+def _take_place(new: Path, target: Path) -> None:
+    old = new.with_name(new.name + OLD)
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

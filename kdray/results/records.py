@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 Status = Literal["completed", "stopped_early", "failed"]
@@ -12,7 +12,7 @@ Stage = Literal["verify", "prune", "distil", "evaluate"]
 class _JsonLine:
     def to_json(self) -> str:
         """Returns the record as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)  # type: ignore[call-overload, no-any-return]
+        return json.dumps(vars(self), ensure_ascii=False, default=_plain)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -65,3 +65,12 @@ class TrialResult(_JsonLine):
     epochs: int = 0
     selected_epoch: int = 0
     duration_s: float = 0.0
+
+
+def _plain(value: Any) -> Any:
+    """Returns a read-only mapping or a numpy number as JSON can write it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{value!r} cannot stand in a record")

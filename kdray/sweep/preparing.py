@@ -64,7 +64,7 @@ def _prepare(
                 outcome["prepared"] = rebuild(config, folder)
             else:
                 outcome["prepared"] = prepare(config, lines.put)
-                store(outcome["prepared"], folder, config.teacher.verify)
+                store(outcome["prepared"], folder)
         except BaseException as error:
             outcome["error"] = error
         finally:

@@ -50,9 +50,22 @@ class Launch:
     address: str | None = None
 
 
+@dataclass(frozen=True)
+class Swept:
+    """How a sweep ended.
+
+    Attributes:
+        summary: What is in `summary.json`.
+        complete: Whether all trials are done, or the time budget is used up; not after Ctrl-C.
+    """
+
+    summary: dict[str, Any]
+    complete: bool
+
+
 def run_sweep(
     config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console
-) -> dict[str, Any]:
+) -> Swept:
     """Runs a sweep, or goes on with one that was cut off, and writes its report.
 
     Args:
@@ -62,7 +75,7 @@ def run_sweep(
         console: Where progress is shown.
 
     Returns:
-        What is in `summary.json`.
+        Whether it came to its end, and what is in `summary.json`.
 
     Raises:
         ConfigError: If data, teacher and space do not fit each other; nothing is written then.
@@ -94,7 +107,8 @@ def run_sweep(
         search(config, StudySearch(study, config, folder), shared, slot, books, trials)
     mark_cut_off(study)
     seconds = before + time.monotonic() - start
-    return finish(config, folder, record, seconds, _is_complete(config, folder, trials, seconds))
+    complete = _is_complete(config, folder, trials, seconds)
+    return Swept(finish(config, folder, record, seconds, complete), complete)
 
 
 def search(

@@ -10,7 +10,9 @@ from optuna.samplers import (
 )
 
 from kdray.config.domains import Choice, Domain
+from kdray.config.drawing import Drawn
 from kdray.config.sections import Gp, Nsga2, Search, Tpe
+from kdray.schema import SweepConfig
 
 
 def make_sampler(search: Search, seed: int) -> BaseSampler:
@@ -33,3 +35,10 @@ def suggest(trial: optuna.Trial, name: str, domain: Domain) -> object:
     if domain.integer:
         return trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.log)
     return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+
+
+def draw_one(config: SweepConfig) -> Drawn:
+    """Returns one configuration at random, the same for the same seed, without a sweep."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trial = optuna.create_study(sampler=RandomSampler(seed=config.seed)).ask()
+    return config.draw(lambda name, path, domain: suggest(trial, name, domain))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from tests import tiny
 
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
@@ -15,6 +14,7 @@ from kdray.models.building import (
     spaced,
     thaw,
 )
+from tests import tiny
 
 IDS = torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]])
 MASK = (IDS > 0).long()
@@ -132,7 +132,7 @@ def test_a_model_with_fewer_layers_reloads_with_the_same_logits(family, tmp_path
 
 
 def test_a_family_that_shares_one_layer_cannot_be_cut():
-    with pytest.raises(ValueError, match="Albert.* has no list of layers"):
+    with pytest.raises(ValueError, match=r"Albert\w+ has no list of layers"):
         keep_layers(tiny.model(family="albert", layers=4), 2)
 
 

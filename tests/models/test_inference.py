@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from tests import tiny
 
 from kdray.models.inference import decide, predict_logits, probabilities
+from tests import tiny
 
 
 def test_logits_come_in_the_order_of_the_dataset():

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from tests import tiny
 
 from kdray.models.outputs import Needs, forward, with_attentions
+from tests import tiny
 
 INPUTS = {
     "input_ids": torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]]),
@@ -51,10 +51,14 @@ def test_hidden_state_0_is_the_embedding_output(model):
 
 def test_hidden_state_i_is_what_layer_i_returns(model):
     seen = {}
-    layers = model.base_model.get_submodule("encoder" if hasattr(model.base_model, "encoder") else "transformer").layer
+    layers = model.base_model.get_submodule(
+        "encoder" if hasattr(model.base_model, "encoder") else "transformer"
+    ).layer
     for number, layer in enumerate(layers, start=1):
         layer.register_forward_hook(
-            lambda _, __, out, number=number: seen.update({number: out[0] if isinstance(out, tuple) else out})
+            lambda _, __, out, number=number: seen.update(
+                {number: out[0] if isinstance(out, tuple) else out}
+            )
         )
     with torch.no_grad():
         found = forward(model, INPUTS, EVERYTHING).hidden

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from safetensors.torch import save
@@ -9,8 +11,8 @@ DTYPES = [torch.float32, torch.float16, torch.int64]
 
 def sparse(dtype=torch.float32, ratio=0.5, shape=(24, 40), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.randperm(shape[0] * shape[1], generator=generator)
-    flat = torch.randint(1, 100, (shape[0] * shape[1],), generator=generator).to(dtype)
+    places = torch.randperm(math.prod(shape), generator=generator)
+    flat = torch.randint(1, 100, (math.prod(shape),), generator=generator).to(dtype)
     flat[places[: round(ratio * len(flat))]] = 0
     return flat.reshape(shape)
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests import tiny
 
 from kdray.data.base import Labels
 from kdray.models.student import Student, load_student, save_student, stored_mb
+from tests import tiny
 
 IDS = torch.tensor([[2, 9, 17, 3], [2, 8, 3, 0]])
 

@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency
+from kdray.models.outputs import forward, with_attentions
+from tests import tiny
+
+
+def inputs(length, batch=1):
+    ids = torch.full((batch, length), 7)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def bert_macs(length, layers, width, classes):
+    """Multiply-accumulates of BERT with a feed-forward part of 2·width and any number of heads."""
+    projections = 4 * length * width * width  # query, key, value, output
+    attention = 2 * length * length * width  # QKᵀ and AV, over all heads
+    feed_forward = 2 * length * width * 2 * width
+    head = width * width + width * classes  # pooler and classifier, on [CLS] alone
+    return layers * (projections + attention + feed_forward) + head
+
+
+@pytest.mark.parametrize(("layers", "width", "length"), [(1, 16, 5), (2, 16, 9), (3, 8, 1)])
+def test_the_macs_of_bert_follow_the_formula(layers, width, length):
+    model = tiny.model(layers=layers, width=width)
+    assert count_macs(model, inputs(length)) == bert_macs(length, layers, width, 3)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_macs_are_half_of_the_flops_that_torch_counts(family):
+    model = tiny.model(family=family)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        forward(with_attentions(model, True), inputs(6))
+    assert count_macs(model, inputs(6)) == counter.get_total_flops() / 2 > 0
+
+
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_leaves_the_model_and_the_random_state_as_they_were(readable, training):
+    model = with_attentions(tiny.model(), readable).train(training)
+    before = torch.get_rng_state()
+    count_macs(model, inputs(4))
+    assert model.training == training
+    assert model.config._attn_implementation == ("eager" if readable else "sdpa")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_mask_makes_no_macs_fewer_and_a_batch_makes_them_more():
+    model = tiny.model()
+    padded = inputs(6) | {"attention_mask": torch.tensor([[1, 1, 1, 0, 0, 0]])}
+    assert count_macs(model, padded) == count_macs(model, inputs(6))
+    assert count_macs(model, inputs(6, batch=3)) == 3 * count_macs(model, inputs(6))
+
+
+def test_parameters_that_are_exactly_0_are_counted_out():
+    layer = torch.nn.Linear(4, 3)
+    with torch.no_grad():
+        layer.weight.fill_(0.5)
+        layer.weight[0, :2] = 0
+        layer.bias.fill_(-1e-30)
+    assert count_parameters(layer) == {"num_parameters": 15.0, "nonzero_parameters": 13.0}
+
+
+def test_latency_is_measured_beside_the_teacher():
+    student, teacher = tiny.model(layers=1).train(), tiny.model(layers=2)
+    found = paired_latency(student, teacher, inputs(4))
+    assert set(found) == {"latency_ms", "latency_p95_ms", "speedup"}
+    assert all(math.isfinite(value) and value > 0 for value in found.values())
+    assert found["latency_ms"] <= found["latency_p95_ms"]
+
+
+def test_measuring_latency_leaves_the_number_of_threads_as_it_was():
+    torch.set_num_threads(2)
+    try:
+        paired_latency(tiny.model(layers=1), tiny.model(layers=1), inputs(2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from kdray.config.sections import Evaluation
+from kdray.data.sources import SOURCES
+from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
+from kdray.evaluation.metrics import METRICS, known_metrics, selection_metric
+from kdray.evaluation.quality import quality
+from kdray.models.inference import predict_logits
+from tests import tiny
+
+
+def splits(labels):
+    return {
+        "validation": tiny.dataset(labels),
+        "test": tiny.dataset(labels, (4, 2, 6, 3)),
+    }
+
+
+@pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)
+def test_validation_and_test_are_measured_side_by_side(labels):
+    model, parts = tiny.model(labels), splits(labels)
+    measured = measure_quality(model, parts, labels, Evaluation())
+    for name, prefix in (("validation", ""), ("test", "test_")):
+        logits = predict_logits(model, parts[name])
+        assert np.array_equal(measured.logits[name], logits)
+        for metric, value in quality(logits, parts[name].targets, labels).items():
+            assert measured.metrics[prefix + metric] == value
+    assert measured.thresholds == ((0.5,) * 3 if labels is tiny.MULTI else ())
+
+
+def test_thresholds_are_tuned_on_validation_alone():
+    model, parts = tiny.model(), splits(tiny.MULTI)
+    tuned = measure_quality(model, parts, tiny.MULTI, Evaluation(thresholds="tuned"))
+    fixed = measure_quality(model, parts, tiny.MULTI, Evaluation())
+    assert tuned.metrics["macro_f1"] > fixed.metrics["macro_f1"]
+    others = parts | {"test": tiny.dataset(tiny.MULTI, (9, 3, 3))}
+    again = measure_quality(model, others, tiny.MULTI, Evaluation(thresholds="tuned"))
+    assert again.thresholds == tuned.thresholds != (0.5,) * 3
+
+
+def test_what_is_measured_has_a_direction():
+    model, parts = tiny.model(), splits(tiny.MULTI)
+    found = set(measure_quality(model, parts, tiny.MULTI, Evaluation()).metrics)
+    found |= set(measure_size(model, probe_inputs(parts["test"], torch.device("cpu"))))
+    plain = {name for name in found if not name.startswith(("test_", "f1_"))}
+    assert plain == METRICS.keys() - {"size_mb", "latency_ms", "speedup"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    # 95 % of the way from first to last: place 1.9 of 0 to 2, place 18.05 of 0 to 19.
+    [((3, 9, 5), 9), ((30, *(2,) * 18, 7), 7), ((4,), 4)],
+)
+def test_the_probe_is_as_long_as_nearly_all_examples(lengths, expected):
+    probe = probe_inputs(tiny.dataset(tiny.MULTI, lengths), torch.device("cpu"))
+    assert probe["input_ids"].shape == (1, expected)
+    assert int(probe["attention_mask"].sum()) == expected
+
+
+def test_each_label_has_a_metric_of_its_own_where_the_labels_are_known():
+    source = SOURCES["files"].model_construct(labels=["spam", "threat"])
+    assert known_metrics(source) == METRICS | {"f1_spam": "maximize", "f1_threat": "maximize"}
+    assert known_metrics(SOURCES["files"].model_construct(labels="class")) == METRICS
+    assert known_metrics(None) == METRICS
+
+
+@pytest.mark.parametrize(
+    ("objectives", "expected"),
+    [
+        ({"size_mb": "minimize", "micro_f1": "maximize", "accuracy": "maximize"}, "micro_f1"),
+        ({"f1_spam": "maximize"}, "f1_spam"),
+        ({"size_mb": "minimize"}, "macro_f1"),
+    ],
+)
+def test_the_first_objective_of_quality_selects_the_epoch(objectives, expected):
+    assert selection_metric(objectives) == expected

@@ -1,0 +1,148 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.records import TrialResult
+from kdray.schema import SweepConfig
+from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
+from tests.tiny_sweep import tiny_config
+
+
+def searcher(config: SweepConfig, folder: SweepFolder) -> StudySearch:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    study = open_study(config, folder, config.seed)
+    begin(study, config, folder)
+    return StudySearch(study, config, folder)
+
+
+def states(search: StudySearch) -> list[TrialState]:
+    return [trial.state for trial in search._ot_study.get_trials()]
+
+
+def finish(folder: SweepFolder, trial_id: str, status: Any = "completed") -> None:
+    metrics = {"macro_f1": 0.5, "size_mb": 1.0} if status == "completed" else {}
+    write_trial(folder, TrialResult(trial_id, status, metrics=metrics))
+
+
+def test_the_same_seed_draws_the_same_configurations(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    drawn = []
+    for name in ("a", "b"):
+        search = searcher(config, SweepFolder(tmp_path / name))
+        drawn.append([search.suggest(str(index))["parameters"] for index in range(4)])
+    assert drawn[0] == drawn[1]
+
+
+def test_optuna_is_told_what_stands_on_disk(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    search = searcher(tiny_config(tmp_path), folder)
+    for index, status in enumerate(("completed", "stopped_early", "failed")):
+        finish(folder, search.suggest(f"ray{index}")["trial_id"], status)
+        search.on_trial_complete(f"ray{index}", {"macro_f1": 0.9, "size_mb": 9.0})
+    assert states(search) == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert search._ot_study.get_trials()[0].values == [0.5, 1.0]
+
+
+def test_a_trial_without_a_result_is_told_as_failed(tmp_path: Path) -> None:
+    search = searcher(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    search.suggest("ray")
+    search.on_trial_complete("ray", {"macro_f1": 0.9, "size_mb": 9.0}, error=True)
+    assert states(search) == [TrialState.FAIL]
+
+
+def test_points_are_tried_first_and_their_gaps_are_drawn(tmp_path: Path) -> None:
+    point = {"distillation.method": "multi_level", "pruning": {"method": "magnitude"}}
+    search = searcher(tiny_config(tmp_path, search={"points": [point]}), SweepFolder(tmp_path / "s"))
+    drawn = search.suggest("ray")["parameters"]
+    assert drawn["distillation.method"] == "multi_level"
+    assert drawn["pruning.method"] == "magnitude"
+    assert 0.5 <= drawn["pruning.ratio"] <= 0.9
+
+
+def test_points_alone_make_as_many_trials_as_there_are(tmp_path: Path) -> None:
+    space = {
+        "student": {"layers": {"choice": [1, 2]}},
+        "pruning": {"method": "none", "ratio": None},
+        "distillation": {"method": "logit", "alpha": 0.5},
+        "search": {"sampler": "none", "points": [{"student.layers": 2}, {"student.layers": 1}]},
+    }
+    config = tiny_config(tmp_path, **space)
+    folder = SweepFolder(tmp_path / "s")
+    folder.root.mkdir()
+    study = open_study(config, folder, 0)
+    assert begin(study, config, folder) == 2
+    search = StudySearch(study, config, folder)
+    assert [search.suggest(str(i))["parameters"]["student.layers"] for i in range(2)] == [2, 1]
+
+
+def test_a_grid_is_every_combination_once(tmp_path: Path) -> None:
+    space = {
+        "pruning": {"ratio": {"choice": [0.5, 0.8]}},
+        "distillation": {"alpha": 0.5},
+        "search": {"sampler": "grid", "trials": 100},
+    }
+    config = tiny_config(tmp_path, **space)
+    folder = SweepFolder(tmp_path / "s")
+    folder.root.mkdir()
+    study = open_study(config, folder, 0)
+    # layers 2 x distillation 2 x (none, magnitude with 2 ratios) 3
+    assert begin(study, config, folder) == 12
+    search = StudySearch(study, config, folder)
+    drawn = {str(sorted(search.suggest(str(i))["parameters"].items())) for i in range(12)}
+    assert len(drawn) == 12
+
+
+def test_what_was_cut_off_is_drawn_again_under_its_own_id(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    before = searcher(config, folder)
+    first = [before.suggest(f"ray{index}") for index in range(3)]
+    finish(folder, first[0]["trial_id"])
+    before.on_trial_complete("ray0")
+    # Finished on disk, but the driver was killed before Optuna heard of it.
+    finish(folder, first[1]["trial_id"])
+
+    after = searcher(config, folder)
+    again = after.suggest("other")
+    assert again["trial_id"] == first[2]["trial_id"]
+    assert again["parameters"] == first[2]["parameters"]
+    assert after.suggest("more")["trial_id"] not in {trial["trial_id"] for trial in first}
+    assert states(after)[:3] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL]
+
+
+def test_a_trial_cut_off_twice_is_enqueued_once(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    searcher(config, folder).suggest("ray")
+    searcher(config, folder).suggest("ray")
+    last = searcher(config, folder)
+    waiting = [s for s in states(last) if s == TrialState.WAITING]
+    assert len(waiting) == 1
+    assert last.suggest("ray")["trial_id"] == "0000"
+
+
+def test_nothing_is_left_running_after_a_sweep_that_was_stopped(tmp_path: Path) -> None:
+    search = searcher(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    search.suggest("ray")
+    mark_cut_off(search._ot_study)
+    assert TrialState.RUNNING not in states(search)
+
+
+def test_ray_may_pickle_the_searcher_but_nothing_is_in_it(tmp_path: Path) -> None:
+    search = searcher(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    assert len(pickle.dumps(search)) < 500
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random", {"name": "gp", "startup_trials": 2}])
+def test_every_sampler_draws_inside_the_domains(tmp_path: Path, sampler: Any) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    search = searcher(tiny_config(tmp_path, search={"sampler": sampler}), folder)
+    for index in range(5):
+        drawn = search.suggest(str(index))
+        assert 0.1 <= drawn["parameters"]["distillation.alpha"] <= 0.9
+        finish(folder, drawn["trial_id"])
+        search.on_trial_complete(str(index))
+    assert set(states(search)) == {optuna.trial.TrialState.COMPLETE}

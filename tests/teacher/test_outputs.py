@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+
+from kdray.models.outputs import NOTHING, Needs, forward, with_attentions
+from kdray.teacher.outputs import compute_outputs
+from tests import tiny
+
+CPU = torch.device("cpu")
+LENGTHS = (3, 7, 2, 5, 4, 6)
+NEEDS = Needs(frozenset({0, 2}), frozenset({1, 2}))
+
+
+@pytest.fixture(params=tiny.FAMILIES)
+def model(request):
+    return tiny.model(family=request.param)
+
+
+def alone(model, row):
+    """The outputs of one example in a batch of its own, without any padding."""
+    ids = torch.from_numpy(tiny.dataset().arrays(np.array([row]))["input_ids"]).long()
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    with torch.no_grad():
+        return forward(with_attentions(model, True), inputs, NEEDS)
+
+
+def test_the_outputs_are_those_of_each_example_on_its_own(model):
+    outputs = compute_outputs(model, tiny.dataset(), NEEDS)
+    rows = np.array([4, 0, 1])
+    found = outputs.batch(rows, 7, NEEDS, CPU)
+    assert found.logits.dtype == torch.float32
+    for place, row in enumerate(rows):
+        expected, n = alone(model, row), LENGTHS[row]
+        assert torch.allclose(found.logits[place], expected.logits[0], atol=1e-5)
+        for layer in NEEDS.hidden:
+            part = found.hidden[layer][place, :n].float()
+            assert torch.allclose(part, expected.hidden[layer][0], atol=1e-5, rtol=1e-3)
+        for layer in NEEDS.attentions:
+            part = found.attentions[layer][place, :n, :n].float()
+            assert torch.allclose(part, expected.attentions[layer][0], atol=1e-5, rtol=1e-3)
+
+
+def test_a_batch_is_padded_with_zeros():
+    outputs = compute_outputs(tiny.model(), tiny.dataset(), NEEDS)
+    found = outputs.batch(np.array([2, 1]), 9, NEEDS, CPU)
+    assert found.hidden[2].shape == (2, 9, 16)
+    assert found.attentions[1].shape == (2, 9, 9)
+    for place, n in enumerate((2, 7)):
+        assert not found.hidden[2][place, n:].any()
+        assert not found.attentions[1][place, n:].any()
+        assert not found.attentions[1][place, :, n:].any()
+        assert found.attentions[1][place, :n, :n].all()
+
+
+def test_the_teacher_runs_over_each_example_once():
+    model, seen = tiny.model(), []
+    model.register_forward_pre_hook(
+        lambda _, args, inputs: seen.extend(map(tuple, inputs["input_ids"].tolist())),
+        with_kwargs=True,
+    )
+    outputs = compute_outputs(model, tiny.dataset(), NEEDS)
+    assert outputs.forward_examples == len(seen) == len(LENGTHS)
+
+
+def test_only_what_is_needed_is_kept():
+    outputs = compute_outputs(tiny.model(), tiny.dataset(), NOTHING)
+    assert not outputs.hidden
+    assert not outputs.attentions
+    assert outputs.logits.shape == (6, 3)
+    kept = compute_outputs(tiny.model(), tiny.dataset(), Needs(frozenset({2})))
+    assert set(kept.hidden) == {2}
+    assert not kept.batch(np.array([0]), 3, NOTHING, CPU).hidden
+
+
+def test_the_size_is_that_of_all_arrays():
+    # 27 positions and 139 pairs of positions in all; half precision takes 2 bytes.
+    outputs = compute_outputs(tiny.model(), tiny.dataset(), NEEDS)
+    logits, hidden, attention = 6 * 3 * 4, 2 * 27 * 16 * 2, 2 * 139 * 2
+    assert outputs.size_mb == pytest.approx((logits + hidden + attention) / 1e6)
+
+
+def test_the_teacher_is_left_as_fast_as_it_was_with_its_weights_untouched():
+    model = tiny.model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    compute_outputs(model, tiny.dataset(), NEEDS)
+    assert model.config._attn_implementation == "sdpa"
+    assert not model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)
+def test_dropout_is_off_while_the_teacher_answers(labels):
+    model = tiny.model(labels).train()
+    first = compute_outputs(model, tiny.dataset(labels), NEEDS)
+    second = compute_outputs(model.train(), tiny.dataset(labels), NEEDS)
+    assert np.array_equal(first.logits, second.logits)

@@ -1,0 +1,182 @@
+"""The command line as a user meets it; what it prints, and what it ends with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdray import cli
+from kdray.distillation.table import DISTILLATION
+from kdray.models.student import load_student
+from kdray.pruning.table import PRUNING
+from kdray.results.folder import SweepFolder
+from tests.conftest import Tiny
+from tests.tiny_sweep import write_space
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Runs a command in this process and returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["kdray", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_the_version_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_wrong_input_is_one_message_on_stderr_and_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    space = write_space(tmp_path, trainin={"epochs": 1}, pruning={"ratio": 1.5})
+    before = sorted(tmp_path.rglob("*"))
+    assert run(monkeypatch, "sweep", space) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "space.yaml has 2 problems:" in said.err
+    assert "trainin: unknown section; did you mean 'training'?" in said.err
+    assert re.search(r"line \d+: pruning\.ratio: must be less than 1, but got 1\.5", said.err)
+    assert "Traceback" not in said.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["swep"], ["sweep"], ["sweep", "no.yaml"], ["report", "no"], ["best", "no"], ["trial", "no"]],
+)
+def test_a_command_line_that_is_wrong_ends_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_every_method_is_printed_with_its_options_and_its_paper(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "methods") == 0
+    printed = capsys.readouterr().out
+    assert all(f"distillation.method: {name}" in printed for name in DISTILLATION)
+    assert all(f"pruning.method: {name}" in printed for name in PRUNING)
+    assert "https://arxiv.org/abs/1503.02531" in printed
+    assert "temperature" in printed
+
+
+def test_a_space_is_validated_with_every_pair_of_methods(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "validate", write_space(tmp_path)) == 0
+    printed = capsys.readouterr().out
+    for pair in ("none, logit", "none, multi_level", "magnitude, logit", "magnitude, multi_level"):
+        assert f"{pair}: ok" in printed
+    assert "distillation.alpha: a number from 0.1 to 0.9" in printed
+    assert "estimated cost" in printed
+
+
+def test_one_trial_runs_in_this_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    space, student = write_space(tmp_path), tmp_path / "student"
+    settings = ["--set", "distillation.alpha=0.25", "--set", "student.layers=1"]
+    assert run(monkeypatch, "trial", space, *settings, "--output", student) == 0
+    assert "epoch 1 of 1" in capsys.readouterr().out
+    assert load_student(student).probabilities(["a text"]).shape == (1, 5)
+
+
+@pytest.mark.ray
+def test_a_past_trial_is_done_again_exactly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], swept: Tiny
+) -> None:
+    for trial_id in ("0000", "0001", "0002"):
+        assert run(monkeypatch, "trial", swept.folder.root, trial_id) == 0
+        assert "macro_f1 is the same as in the sweep" in capsys.readouterr().out
+    assert run(monkeypatch, "trial", swept.folder.root, "0009") == 2
+    assert "has no trial '0009'; it has 0000 to 0002" in capsys.readouterr().err
+
+
+@pytest.mark.ray
+def test_a_report_is_made_again(monkeypatch: pytest.MonkeyPatch, swept: Tiny) -> None:
+    names = ("trials.csv", "summary.json", "report.md")
+    before = {name: (swept.folder.root / name).read_text() for name in names}
+    for name in names[2:]:
+        (swept.folder.root / name).unlink()
+    assert run(monkeypatch, "report", swept.folder.root) == 0
+    assert {name: (swept.folder.root / name).read_text() for name in names} == before
+
+
+@pytest.mark.ray
+def test_the_best_student_is_copied_out_ready_to_load(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    swept: Tiny,
+    tmp_path: Path,
+) -> None:
+    front = json.loads(swept.folder.summary_json.read_text())["front"]
+    assert run(monkeypatch, "best", swept.folder.root, "--output", tmp_path / "best") == 0
+    assert "kdray.load_student(" in capsys.readouterr().out
+    assert load_student(tmp_path / "best").card["trial_id"] in front
+    assert run(monkeypatch, "best", swept.folder.root, "--max-size-mb", 0.000001) == 2
+    assert "no student on the front fulfils that" in capsys.readouterr().err
+
+
+def start(space: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kdray", "sweep", str(space), *arguments]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ctrl_c_leaves_a_report_and_a_sweep_that_goes_on(tmp_path: Path) -> None:
+    space = write_space(tmp_path, training={"epochs": 3}, search={"trials": 8})
+    folder = SweepFolder(tmp_path / "runs" / "tiny")
+    sweep = start(space, "--output", str(tmp_path / "runs"))
+    assert sweep.stdout is not None
+    for line in sweep.stdout:
+        if line.startswith("[2/8]"):
+            sweep.send_signal(signal.SIGINT)
+            break
+    rest = sweep.communicate(timeout=120)[0]
+    assert sweep.returncode == 130, rest
+    assert f"kdray resume {folder.root}" in rest
+    assert "Traceback" not in rest
+    done = {result.trial_id for result in folder.results()}
+    assert 2 <= len(done) < 8
+    assert (folder.root / "report.html").exists()
+
+    times = {trial_id: folder.trial(trial_id).stat().st_mtime_ns for trial_id in done}
+    command = [sys.executable, "-m", "kdray", "resume", str(folder.root)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert [result.trial_id for result in folder.results()] == [f"{i:04d}" for i in range(8)]
+    assert all(folder.trial(i).stat().st_mtime_ns == before for i, before in times.items())
+    assert yaml.safe_load(folder.sweep_yaml.read_text())["config"]["search"]["trials"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_second_sweep_of_the_same_name_takes_another_folder(tmp_path: Path) -> None:
+    start_time = time.time()
+    space = write_space(tmp_path, search={"trials": 1})
+    for _ in range(2):
+        started = start(space, "--output", str(tmp_path / "runs"))
+        assert started.wait(timeout=200) == 0, started.communicate()[0]
+    assert (tmp_path / "runs" / "tiny-2" / "report.html").stat().st_mtime > start_time

@@ -1,0 +1,77 @@
+from typing import Any
+
+import pytest
+
+from kdray.config.sections import Teacher, Verification
+from kdray.data.base import Labels
+from kdray.metric_checks import class_metric_problems, objective_problems, verification_problems
+from kdray.schema import checked_data
+
+SINGLE, _ = checked_data({"source": "hub", "name": "x", "labels": "topic"})
+MULTI, _ = checked_data({"source": "hub", "name": "x", "labels": ["a", "b"]})
+
+
+def teacher(metric: str) -> Teacher:
+    return Teacher(verify=Verification(metric=metric))
+
+
+@pytest.mark.parametrize(
+    ("objectives", "data"),
+    [
+        ({"macro_f1": "maximize", "size_mb": "minimize", "latency_ms": "minimize"}, MULTI),
+        ({"f1_a": "maximize"}, MULTI),
+        ({"f1_anything": "maximize"}, SINGLE),
+        ({"f1_anything": "maximize"}, None),
+    ],
+)
+def test_known_metrics_in_their_direction_are_objectives(objectives: Any, data: Any) -> None:
+    assert objective_problems(objectives, data) == []
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        ({"f1_c": "maximize"}, "objectives.f1_c: no such metric; did you mean 'f1_"),
+        ({"size": "minimize"}, "objectives.size: no such metric; did you mean 'size_mb'?"),
+        ({3: "minimize"}, "objectives.3: no such metric; known: accuracy, "),
+        ({"ece": "maximize"}, "objectives.ece: must be 'minimize', but got 'maximize'"),
+        ({"f1_a": "minimize"}, "objectives.f1_a: must be 'maximize', but got 'minimize'"),
+        ({"ece": None}, "objectives.ece: must be 'minimize', but got null"),
+        ({"ece": ["minimize"]}, "objectives.ece: must be 'minimize', but got ['minimize']"),
+        ({}, "objectives: must map metrics to maximize or minimize"),
+        ("macro_f1", "objectives: must map metrics to maximize or minimize"),
+    ],
+)
+def test_an_objective_without_a_metric_or_direction_is_told(objectives: Any, message: str) -> None:
+    (found,) = objective_problems(objectives, MULTI)
+    assert str(found).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("metric", "data", "message"),
+    [
+        ("macro_f1", MULTI, None),
+        ("f1_a", MULTI, None),
+        ("f1_sports", SINGLE, None),
+        ("f1_c", MULTI, "no such metric: 'f1_c'; did you mean 'f1_"),
+        ("speedup", MULTI, "measures no quality: 'speedup'; known: accuracy, "),
+        ("ece", MULTI, "measures no quality: 'ece'; "),
+    ],
+)
+def test_a_teacher_is_verified_by_a_metric_of_quality(
+    metric: str, data: Any, message: str | None
+) -> None:
+    found = [str(problem) for problem in verification_problems(teacher(metric), data)]
+    assert len(found) == (message is not None)
+    assert not found or found[0].startswith(f"teacher.verify.metric: {message}")
+
+
+def test_a_class_that_is_not_there_is_told_once_the_data_are_read() -> None:
+    labels = Labels(("news", "sports"), "single_label")
+    objectives = {"f1_sport": "maximize", "f1_news": "maximize", "size_mb": "minimize"}
+    found = class_metric_problems(objectives, teacher("f1_new"), labels)
+    assert [str(problem) for problem in found] == [
+        "objectives.f1_sport: no such class: 'f1_sport'; did you mean 'f1_sports'?",
+        "teacher.verify.metric: no such class: 'f1_new'; did you mean 'f1_news'?",
+    ]
+    assert class_metric_problems({"f1_news": "maximize"}, teacher("macro_f1"), labels) == []

@@ -1,0 +1,119 @@
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from kdray.results.folder import SweepFolder, write_text
+from kdray.results.records import EpochReport, TrialResult
+from kdray.tracking.record import SweepRecord, trial_name
+
+SUMMARY: dict[str, Any] = {
+    "front": ["0000"],
+    "teacher": {"macro_f1": 0.8},
+    "hypervolume": 0.5,
+    "trials": {"completed": 1, "failed": 1},
+}
+PARAMETERS = {"student.layers": 2, "distillation.method": "logit", "distillation.alpha": 0.5}
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One output folder for all tests: making a SQLite store takes MLflow seconds."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def client(output: Path) -> Any:
+    return mlflow.MlflowClient(f"sqlite:///{output / 'mlflow.db'}")
+
+
+def nested(output: Path, name: str) -> dict[str, Any]:
+    experiment = client(output).get_experiment_by_name(name)
+    runs = client(output).search_runs([experiment.experiment_id])
+    return {run.data.tags.get("trial_id", "parent"): run for run in runs}
+
+
+def recorded(output: Path, name: str, complete: bool = True) -> SweepRecord:
+    folder = SweepFolder(output / name)
+    folder.root.mkdir(exist_ok=True)
+    record = SweepRecord(folder, None, None)
+    record.open({"seed": 0})
+    for trial_id in ("0000", "0001"):
+        record.start_trial(trial_id, PARAMETERS)
+    report = EpochReport(1, 2, {"macro_f1": 0.6, "f1_a b(c)": 0.5}, {"loss": 1.0}, 0.1)
+    record.log_epoch("0000", report)
+    record.finish_trial(TrialResult("0000", "completed", metrics={"macro_f1": 0.7}, epochs=2))
+    if complete:
+        record.finish_trial(TrialResult("0001", "failed", stage="distil", error="NaN"))
+    write_text(folder.student("0000") / "config.json", "{}")
+    write_text(folder.root / "report.html", "<html></html>")
+    record.finish(SUMMARY, complete)
+    return record
+
+
+def test_a_sweep_is_a_parent_run_with_a_nested_run_a_trial(output: Path) -> None:
+    record = recorded(output, "whole")
+    runs = nested(output, "whole")
+    assert record.failure is None
+    assert set(runs) == {"parent", "0000", "0001"}
+    parent = runs["parent"]
+    assert all(
+        runs[trial_id].data.tags["mlflow.parentRunId"] == parent.info.run_id
+        for trial_id in ("0000", "0001")
+    )
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["teacher_macro_f1"] == 0.8
+
+
+def test_a_trial_has_parameters_metrics_by_epoch_and_tags(output: Path) -> None:
+    recorded(output, "trials")
+    runs = nested(output, "trials")
+    good, bad = runs["0000"], runs["0001"]
+    assert good.data.params["distillation.alpha"] == "0.5"
+    history = client(output).get_metric_history(good.info.run_id, "macro_f1")
+    assert sorted(metric.value for metric in history) == [0.6, 0.7]
+    assert good.data.metrics["f1_a b_c_"] == 0.5
+    assert (good.info.status, good.data.tags["status"]) == ("FINISHED", "completed")
+    assert (good.data.tags["on_front"], bad.data.tags["on_front"]) == ("true", "false")
+    assert (bad.info.status, bad.data.tags["stage"]) == ("FAILED", "distil")
+
+
+def test_the_front_has_its_students_and_the_parent_the_report(output: Path) -> None:
+    recorded(output, "artifacts")
+    runs = nested(output, "artifacts")
+    listed = client(output).list_artifacts(runs["0000"].info.run_id, "student")
+    assert [file.path for file in listed] == ["student/config.json"]
+    parent = client(output).list_artifacts(runs["parent"].info.run_id)
+    assert "report.html" in [file.path for file in parent]
+    assert not client(output).list_artifacts(runs["0001"].info.run_id)
+
+
+def test_a_sweep_that_was_cut_off_leaves_nothing_running_and_goes_on_in_its_runs(
+    output: Path,
+) -> None:
+    before = recorded(output, "cut", complete=False)
+    runs = nested(output, "cut")
+    assert {run.info.status for run in runs.values()} == {"KILLED", "FINISHED"}
+    after = SweepRecord(SweepFolder(output / "cut"), None, None)
+    after.open({})
+    after.start_trial("0001", PARAMETERS)
+    after.finish_trial(TrialResult("0001", "completed", metrics={"macro_f1": 0.5}))
+    assert after.finish(SUMMARY, True) == before.run_ids
+    again = nested(output, "cut")
+    assert len(again) == len(runs)
+    assert {run.info.status for run in again.values()} == {"FINISHED"}
+
+
+def test_a_store_that_cannot_be_written_does_not_end_the_sweep(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    folder.root.mkdir()
+    (tmp_path / "file").touch()
+    record = SweepRecord(folder, f"sqlite:///{tmp_path}/file/mlflow.db", None)
+    record.open({})
+    record.start_trial("0000", {})
+    record.finish(SUMMARY, True)
+    assert record.failure is not None
+
+
+def test_a_run_is_named_so_that_a_person_can_read_it() -> None:
+    assert trial_name("0007", PARAMETERS) == "0007 2 layers logit"

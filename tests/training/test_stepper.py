@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from kdray.config.sections import Training
+from kdray.models.outputs import forward
+from kdray.training.losses import hard_loss
+from kdray.training.stepper import Learner, Stepper, masked_parameters
+from tests import tiny
+
+PRUNED = "bert.encoder.layer.0.intermediate.dense.weight"
+IDS = torch.tensor([[2, 9, 17, 3], [2, 8, 3, 0]])
+INPUTS = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
+TARGETS = torch.tensor([[1.0, 0, 0], [0, 1, 1]])
+
+
+def options(**changes):
+    return Training(
+        **{"learning_rate": 0.05, "weight_decay": 0.1, "precision": "float32"} | changes
+    )
+
+
+def stepper_of(model, masks=None, **changes):
+    return Stepper(Learner(model, (), masks or {}), options(**changes), steps=10)
+
+
+def take_step(model, stepper):
+    with stepper.cast():
+        logits = forward(model, INPUTS).logits
+        loss = hard_loss(logits, TARGETS, True)
+    stepper.step(loss)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_pruned_weights_and_their_moments_are_exactly_0_after_every_step(precision):
+    model = tiny.model().train()
+    mask = (torch.rand(32, 16, generator=torch.Generator().manual_seed(0)) > 0.6).float()
+    stepper = stepper_of(model, {PRUNED: mask}, precision=precision)
+    weight = model.get_parameter(PRUNED)
+    moved = weight.detach().clone()
+    for _ in range(6):
+        take_step(model, stepper)
+        assert (weight[mask == 0] == 0).all()
+        state = stepper.optimizer.state[weight]
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert (state[moment][mask == 0] == 0).all()
+            assert (state[moment][mask == 1] != 0).any()
+    assert (weight != moved)[mask == 1].any()
+
+
+def test_masks_set_pruned_weights_to_0_before_the_first_step():
+    layer = torch.nn.Linear(3, 2)
+    mask = torch.tensor([[1.0, 0, 1], [0, 1, 1]])
+    before = layer.weight.detach().clone()
+    ((parameter, placed),) = masked_parameters(layer, {"weight": mask})
+    assert parameter is layer.weight
+    assert torch.equal(placed, mask)
+    assert torch.equal(layer.weight.detach(), before * mask)
+
+
+def test_a_mask_of_a_weight_that_is_not_there_is_refused():
+    with pytest.raises(AttributeError):
+        masked_parameters(torch.nn.Linear(2, 2), {"nothing.weight": torch.ones(2, 2)})
+
+
+def test_the_gradient_is_clipped_without_the_share_of_pruned_weights():
+    # The gradient of Σ g·w is g = [30, 40]; with the 40 masked its norm is 30, clipped to 1.
+    layer = torch.nn.Linear(2, 1, bias=False)
+    seen = []
+    stepper = stepper_of(layer, {"weight": torch.tensor([[1.0, 0.0]])}, gradient_clip=1.0)
+    stepper.optimizer.register_step_pre_hook(lambda *_: seen.append(layer.weight.grad.clone()))
+    stepper.step((layer.weight * torch.tensor([[30.0, 40.0]])).sum())
+    assert torch.allclose(seen[0], torch.tensor([[1.0, 0.0]]), atol=1e-5)
+
+
+def test_a_step_of_adamw_by_hand():
+    # First step of Adam: the update is lr · sign(g), after the weight has shrunk by lr · decay.
+    layer = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+    stepper = stepper_of(layer, warmup_ratio=0.0)
+    stepper.step(3 * layer.weight.sum())
+    assert layer.weight.item() == pytest.approx(2.0 * (1 - 0.05 * 0.1) - 0.05, abs=1e-5)
+    assert layer.weight.grad is None
+
+
+def test_the_rate_is_that_of_the_next_step():
+    layer = torch.nn.Linear(1, 1)
+    stepper = stepper_of(layer, warmup_ratio=0.0)
+    rates = []
+    for _ in range(3):
+        rates.append(stepper.learning_rate)
+        stepper.step(layer.weight.sum())
+    assert rates == pytest.approx([0.05, 0.045, 0.04])
+
+
+def test_a_step_whose_gradient_overflows_float16_is_skipped():
+    model = tiny.model()
+    stepper = stepper_of(model, precision="float16")
+    before = model.classifier.weight.detach().clone()
+    stepper.step(model.classifier.weight.sum() * 1e38)
+    assert torch.equal(model.classifier.weight, before)
+    take_step(model, stepper)
+    assert not torch.equal(model.classifier.weight, before)
+    assert torch.isfinite(model.classifier.weight).all()

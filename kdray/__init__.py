@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdray.models.student import load_student
     from kdray.loading import load_sweep_config
+    from kdray.models.student import load_student
     from kdray.trial import run_trial
 
 __version__ = "0.1.0"

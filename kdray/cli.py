@@ -43,12 +43,14 @@ def sweep(
     assignments: Assignments = None,
 ) -> None:
     """Search a space: prepare, run trials, track, report."""
-    from kdray.commands import run_new_sweep
+    from kdray.commands import launch_sweep, new_folder, output_folder
+    from kdray.loading import load_sweep_config
 
-    more = [f"search.trials={trials}"] if trials is not None else []
-    more += [f"name={name}"] if name is not None else []
-    command = shlex.join(["kdray", *sys.argv[1:]])
-    run_new_sweep(space, [*(assignments or []), *more], profile, output, name, address, command)
+    flags = {"search.trials": trials, "name": name}
+    more = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    config = load_sweep_config(space, [*(assignments or []), *more], profile)
+    folder = new_folder(output or output_folder(profile), config.name, asked=name is not None)
+    launch_sweep(config, folder, shlex.join(["kdray", *sys.argv[1:]]), address)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from kdray.profile import profile_output
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-
 
 if TYPE_CHECKING:
     from kdray.sweep.run import Swept
@@ -35,29 +33,24 @@ FRONT_COLUMNS = {
 }
 
 
-def run_new_sweep(
-    space: Path,
-    assignments: Sequence[str],
-    profile: Path | None,
-    output: Path | None,
-    name: str | None,
-    address: str | None,
-    command: str,
+def launch_sweep(
+    config: SweepConfig, folder: SweepFolder, command: str, address: str | None
 ) -> None:
-    """Runs a sweep in a new folder; a name that was not asked for gives way to one that is there.
-
-    Raises:
-        ConfigError: If the input is wrong, or a sweep with the asked name is there.
-    """
+    """Runs a sweep in a new folder and prints its front."""
     from kdray.sweep.run import Launch, run_sweep
 
-    config = load_sweep_config(space, assignments, profile)
-    if output is None and profile is not None:
-        named = profile_output(read_document(profile))
-        output = Path(named) if named else None
-    folder = new_folder(output or Path("runs"), config.name, asked=name is not None)
     console = Console()
     show_end(run_sweep(config, folder, Launch(command, address), console), folder, console)
+
+
+def output_folder(profile: Path | None) -> Path:
+    """Returns the folder of sweeps that a profile names, or `runs`.
+
+    Raises:
+        ConfigError: If the profile names none that can be one.
+    """
+    named = profile_output(read_document(profile)) if profile is not None else None
+    return Path(named or "runs")
 
 
 def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
@@ -76,7 +69,11 @@ def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
 
 
 def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:
-    """Returns a folder that is not there yet: NAME, else NAME-2, NAME-3 …"""
+    """Returns a folder that is not there yet: NAME, else NAME-2, NAME-3 and so on.
+
+    Raises:
+        ConfigError: If the user asked for a name that is there.
+    """
     root = output.resolve() / name
     if asked and root.exists():
         message = f"{root} is there already; take another name, or `kdray resume {root}`"

@@ -8,8 +8,8 @@ class KdrayError(Exception):
     """Base of all errors with a message for the user.
 
     Attributes:
-        exit_code: What the command line ends with: 2 for wrong input, 1 for a sweep that failed, 130
-            for one that the user stopped.
+        exit_code: What the command line ends with: 2 for wrong input, 1 for a sweep that failed,
+            130 for one that the user stopped.
     """
 
     exit_code = 1

@@ -89,7 +89,8 @@ def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
     say("data: " + ", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
     if config.teacher.training is not None:
         model = fine_tune(model, config.teacher, data.labels, splits, _progress(say))
-    prepared = assemble(config, data.labels, model, tokenizer, splits, needs)
+    teacher = Student(model, tokenizer, data.labels, config.data.max_length)
+    prepared = assemble(config, teacher, splits, needs)
     metrics, outputs = prepared.verified.metrics, prepared.outputs
     metric = config.teacher.verify.metric
     say(
@@ -111,22 +112,22 @@ def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
 
 
 def assemble(
-    config: SweepConfig,
-    labels: Labels,
-    model: Any,
-    tokenizer: Any,
-    splits: Mapping[str, Dataset],
-    needs: Needs,
+    config: SweepConfig, teacher: Student, splits: Mapping[str, Dataset], needs: Needs
 ) -> PreparedSweep:
     """Verifies a trained teacher, runs it over the training set once, and freezes it.
+
+    Args:
+        config: The sweep.
+        teacher: The trained teacher, with all that is needed to use it.
+        splits: train, validation and test, encoded.
+        needs: What trials read of the teacher besides its logits.
 
     Raises:
         TeacherError: If the teacher is not good enough.
     """
-    student = Student(model, tokenizer, labels, config.data.max_length)
-    model.to(best_device())
+    model, labels = teacher.model.to(best_device()), teacher.labels
     measured = measure_quality(model, splits, labels, config.evaluation)
-    metrics = {**measured.metrics, "size_mb": stored_mb(student), **_costs(model, splits["train"])}
+    metrics = {**measured.metrics, "size_mb": stored_mb(teacher), **_costs(model, splits["train"])}
     state = freeze(model)
     verified = verify(
         config.teacher.verify,
@@ -137,7 +138,7 @@ def assemble(
     )
     outputs = compute_outputs(model, splits["train"], needs)
     return PreparedSweep(
-        labels, config.data.max_length, splits, state, tokenizer, verified, outputs
+        labels, teacher.max_length, splits, state, teacher.tokenizer, verified, outputs
     )
 
 

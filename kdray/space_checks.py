@@ -27,7 +27,7 @@ def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     first = {section: column[0] for section, column in columns.items()}
     for student, method in product(columns["student"], columns["distillation"]):
         yield first | {"student": student, "distillation": method}
-    for section in columns.keys() - {"student", "distillation"}:
+    for section in [name for name in columns if name not in {"student", "distillation"}]:
         for other in columns[section][1:]:
             yield first | {section: other}
 

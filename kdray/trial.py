@@ -95,7 +95,6 @@ def run_trial(
         TrialError: If a stage fails.
     """
     start = time.perf_counter()
-    device = best_device()
     seed_everything(config.training.seed)
     with _stage("verify"):
         check_teacher(sweep)

@@ -17,6 +17,7 @@ from kdray.data.dataset import Dataset, subset
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.loading import load_sweep_config
+from kdray.models.student import Student
 from kdray.preparation import (
     PreparedSweep,
     assemble,
@@ -78,7 +79,8 @@ def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
     few = {name: subset(part, _spread(part)) for name, part in splits.items()}
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
-    prepared = assemble(tiny, data.labels, model, tokenizer, few, needs)
+    teacher = Student(model, tokenizer, data.labels, config.data.max_length)
+    prepared = assemble(tiny, teacher, few, needs)
     return prepared, {name: len(part) for name, part in splits.items()}
 
 

@@ -44,7 +44,7 @@ def test_a_configuration_tells_all_its_problems() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_options_of_every_method_are_its_fields(family: str) -> None:
     for method, section in FAMILIES[family].items():
-        assert options_taken(family, method) == set(section.model_fields)
+        assert options_taken(family, method) == frozenset(section.model_fields)
         assert section.model_fields["method"].default == method
 
 

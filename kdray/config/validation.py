@@ -61,7 +61,8 @@ def checked(
 def nearest(word: object, known: Iterable[object]) -> str:
     """Returns `; did you mean ...?` for the nearest known word, or the list of all of them."""
     names = sorted(map(str, known))
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    begun = [name for name in names if len(str(word)) > 2 and name.startswith(str(word))]
+    close = begun or difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}" if names else ""

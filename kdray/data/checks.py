@@ -1,5 +1,7 @@
 """From tables to examples, with every mistake of the data in one error."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -80,7 +82,8 @@ def _targets(
 def _truth_problem(column: pd.Series, wrong: npt.NDArray[np.bool_], origin: str) -> Problem:
     row = column.index[wrong][0]
     many = f" ({wrong.sum()} rows like that)" if wrong.sum() > 1 else ""
-    message = f"column {column.name!r} must hold 0 or 1, but row {row} holds {column[row]!r}{many}"
+    found = _short(words(column[wrong]).iloc[0])
+    message = f"column {column.name!r} must hold 0 or 1, but row {row} holds {found}{many}"
     return Problem("data.labels", f"{origin}: {message}")
 
 
@@ -90,10 +93,12 @@ def _class_targets(
     places = {name: index for index, name in enumerate(labels.names)}
     values = words(column)
     empty = values.index[values == ""]
-    problems = [
-        Problem("data.labels", f"{origin}: class {name!r} never occurs in the training data")
-        for name in sorted(set(values) - set(places) - {""})
-    ]
+    unknown = sorted(set(values) - set(places) - {""})
+    problems = []
+    if unknown:
+        names = _listed([_short(name) for name in unknown])
+        message = f"{origin}: classes that never occur in the training data: {names}"
+        problems.append(Problem("data.labels", message))
     if len(empty):
         message = f"{origin}: {len(empty)} rows have no class: {_listed(empty)}; take them out"
         problems.append(Problem("data.labels", message))
@@ -110,7 +115,12 @@ def _empty_text_problems(
     return [Problem("data.text", message)]
 
 
-def _listed(rows: pd.Index) -> str:
+def _short(cell: str) -> str:
+    """Returns a cell for a message, unless it may be a text: those are not ours to show."""
+    return repr(cell) if len(cell) <= 20 else "a long text"
+
+
+def _listed(rows: Sequence[object] | pd.Index) -> str:
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
 
 

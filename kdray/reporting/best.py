@@ -35,7 +35,10 @@ def best_student(folder: SweepFolder, constraints: Constraints) -> Row:
         ConfigError: If no student on the front fulfils the constraints.
     """
     summary, config = read_summary(folder), read_sweep(folder)["config"]
-    rows: list[dict[str, Any]] = read_trials(folder).to_dict("records")
+    rows = [
+        {str(key): cell for key, cell in row.items()}
+        for row in read_trials(folder).to_dict("records")
+    ]
     by_id = {row["trial_id"]: row for row in rows}
     front = [by_id[trial_id] for trial_id in summary["front"]]
     if not front:

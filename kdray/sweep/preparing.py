@@ -48,7 +48,7 @@ def prepare_on_cluster(
         raise
 
 
-@ray.remote(num_returns="streaming")
+@ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types
 def _prepare(
     config: SweepConfig, folder: SweepFolder, again: bool, threads: int
 ) -> Iterator[str | PreparedSweep | None]:

@@ -42,12 +42,10 @@ def choose_slot(options: Resources, cluster: Mapping[str, float]) -> Slot:
         ConfigError: If a trial asks for more than there is.
     """
     cores, devices = cluster.get("CPU", 1.0), cluster.get("GPU", 0.0)
-    gpus = options.gpus_per_trial
-    if gpus == "auto":
-        gpus = 1.0 if devices >= 1 else 0.0
-    cpus = options.cpus_per_trial
-    if cpus == "auto":
-        cpus = max(1.0, math.floor(cores * gpus / devices)) if gpus and devices else 1.0
+    asked = options.gpus_per_trial
+    gpus = float(devices >= 1) if asked == "auto" else asked
+    shared_out = max(1.0, math.floor(cores * gpus / devices)) if gpus and devices else 1.0
+    cpus = shared_out if options.cpus_per_trial == "auto" else options.cpus_per_trial
     _check(cpus, gpus, cores, devices)
     fitting = math.floor(cores / cpus + 1e-9)
     if gpus:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ class Swept:
     complete: bool
 
 
-def run_sweep(
-    config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console
-) -> Swept:
+def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
     """Runs a sweep, or goes on with one that was cut off, and writes its report.
 
     Args:
@@ -87,7 +86,8 @@ def run_sweep(
         read_data(config)
     start_ray(launch.address)
     slot = choose_slot(config.resources, ray.cluster_resources())
-    prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), console.print)
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
     if not folder.sweep_yaml.exists():
         write_text(folder.sweep_yaml, _provenance(config, launch))
     record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
@@ -104,7 +104,8 @@ def run_sweep(
     )
     with Progress(console, config.objectives, trials, folder.results()) as progress:
         books = Bookkeeping(config, folder, record, progress, slot.threads)
-        search(config, StudySearch(study, config, folder), shared, slot, books, trials)
+        left = trials - len(folder.results())
+        search(StudySearch(study, config, folder), shared, slot, books, left)
     mark_cut_off(study)
     seconds = before + time.monotonic() - start
     complete = _is_complete(config, folder, trials, seconds)
@@ -112,16 +113,10 @@ def run_sweep(
 
 
 def search(
-    config: SweepConfig,
-    searcher: StudySearch,
-    shared: Shared,
-    slot: Slot,
-    books: Bookkeeping,
-    trials: int,
+    searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, trials: int
 ) -> None:
-    """Runs the trials that are left, until they are done, the time is over, or Ctrl-C."""
-    left = trials - len(searcher.folder.results())
-    if left <= 0:
+    """Runs trials until they are done, the time is over, or Ctrl-C."""
+    if trials <= 0:
         return
     quiet_ray()
     handler = signal.getsignal(signal.SIGINT)
@@ -133,10 +128,10 @@ def search(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                num_samples=left,
+                num_samples=trials,
                 max_concurrent_trials=slot.concurrent,
                 reuse_actors=True,
-                time_budget_s=config.search.time_budget_s,
+                time_budget_s=searcher.config.search.time_budget_s,
             ),
             run_config=tune.RunConfig(
                 name=searcher.folder.name, storage_path=scratch, verbose=0, callbacks=[books]

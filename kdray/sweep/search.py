@@ -89,8 +89,10 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
             metric=list(config.objectives), mode=[modes[d] for d in config.objectives.values()]
         )
         self._ot_study = study
-        self._config = config
+        self.config = config
         self.folder = folder
+        given = [trial.user_attrs.get(TRIAL_ID) for trial in study.get_trials(deepcopy=False)]
+        self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its searcher for a restore of its own; kdray resumes from its own files.
@@ -100,9 +102,11 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         """Returns the next configuration, with kdray's own id of the trial."""
         trial = self._ot_study.ask()
         self._ot_trials[trial_id] = trial
-        drawn = self._config.draw(lambda name, path, domain: suggest(trial, name, domain))
-        own_id = trial.user_attrs.get(TRIAL_ID) or f"{trial.number:04d}"
-        trial.set_user_attr(TRIAL_ID, own_id)
+        drawn = self.config.draw(lambda name, path, domain: suggest(trial, name, domain))
+        own_id = trial.user_attrs.get(TRIAL_ID)
+        if own_id is None:
+            own_id, self._next = f"{self._next:04d}", self._next + 1
+            trial.set_user_attr(TRIAL_ID, own_id)
         return {
             TRIAL_ID: own_id,
             "sections": drawn.sections,
@@ -118,7 +122,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         """Tells Optuna how the trial ended, as it stands on disk."""
         trial = self._ot_trials[trial_id]
         found = self.folder.result(trial.user_attrs[TRIAL_ID])
-        tell(self._ot_study, trial.number, found, list(self._config.objectives))
+        tell(self._ot_study, trial.number, found, list(self.config.objectives))
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the study's journal is the state."""

@@ -74,6 +74,10 @@ def test_an_unknown_word_that_resembles_nothing_gets_the_list_of_all() -> None:
     assert nearest("zzz", []) == ""
 
 
+def test_the_beginning_of_a_word_is_enough_to_name_it() -> None:
+    assert nearest("cpus", ["cpus_per_trial", "gpus"]) == "; did you mean 'cpus_per_trial'?"
+
+
 def test_a_whole_number_is_a_number() -> None:
     section, problems = checked(Training, {"weight_decay": 0, "learning_rate": 1}, "training")
     assert not problems

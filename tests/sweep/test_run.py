@@ -2,11 +2,11 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import optuna
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
@@ -151,3 +151,19 @@ def test_data_that_are_wrong_end_the_sweep_before_ray_and_nothing_is_written(
 
 
 ROWS = ("train_rows", "validation_rows", "test_rows")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_trials_and_the_same_results(output: Path) -> None:
+    found = []
+    for name in ("once", "again"):
+        config = tiny_config(output, name=name, resources={"max_concurrent_trials": 1})
+        folder = SweepFolder(output / name)
+        run_sweep(config, folder, Launch(""), Console(file=io.StringIO()))
+        found.append([(r.parameters, without_timings(r.metrics)) for r in folder.results()])
+    assert found[0] == found[1]
+
+
+def without_timings(metrics: Mapping[str, float]) -> dict[str, float]:
+    timings = ("latency_ms", "latency_p95_ms", "speedup")
+    return {name: value for name, value in metrics.items() if name not in timings}

@@ -57,7 +57,9 @@ def test_a_trial_without_a_result_is_told_as_failed(tmp_path: Path) -> None:
 
 def test_points_are_tried_first_and_their_gaps_are_drawn(tmp_path: Path) -> None:
     point = {"distillation.method": "multi_level", "pruning": {"method": "magnitude"}}
-    search = searcher(tiny_config(tmp_path, search={"points": [point]}), SweepFolder(tmp_path / "s"))
+    search = searcher(
+        tiny_config(tmp_path, search={"points": [point]}), SweepFolder(tmp_path / "s")
+    )
     drawn = search.suggest("ray")["parameters"]
     assert drawn["distillation.method"] == "multi_level"
     assert drawn["pruning.method"] == "magnitude"

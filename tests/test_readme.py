@@ -1,0 +1,68 @@
+"""The README tells the truth: its commands run, in order, in a copy of the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdray.loading import load_sweep_config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+def test_working_code_stands_before_line_20() -> None:
+    assert "```sh\nmake sweep\n" in "\n".join(README.splitlines()[:20]) + "\n"
+
+
+def test_every_linked_file_is_there() -> None:
+    links = re.findall(r"\]\((?!http)([^)]+)\)", README)
+    assert links
+    assert all((ROOT / link).exists() for link in links)
+
+
+def test_the_search_space_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("comment,toxic,threat,spam\n", encoding="utf-8")
+    space = tmp_path / "mine.yaml"
+    space.write_text(blocks("yaml")[0], encoding="utf-8")
+    assert load_sweep_config(space).name == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(1200)
+def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "search_spaces"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, tmp_path / name)
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "kdray").symlink_to(Path(sys.executable).parent / "kdray")
+    (tmp_path / ".venv" / "ready").touch()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    scripts = [command for command in commands() if command != "make test"]
+    assert len(scripts) >= 6
+    for command in [*scripts, f"{sys.executable} -c '{blocks('python')[0]}'"]:
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -17,6 +17,7 @@ from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
+from kdray.metric_checks import class_metric_problems
 from kdray.models.building import ModelState, freeze, load_classifier, thaw
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
@@ -173,6 +174,7 @@ def read_data(config: SweepConfig) -> Data:
     training = config.teacher.training
     weights = training.class_weights if training else "none"
     problems = weight_problems("teacher.training", weights, len(labels.names))
+    problems += class_metric_problems(config.objectives, config.teacher, labels)
     if problems:
         raise ConfigError(problems)
     return Data(labels, examples)

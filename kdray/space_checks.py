@@ -103,7 +103,7 @@ def shape_problems(
             method.match(shape, teacher)
     except ValueError as error:
         key = "layer_mapping" if "layer_mapping" in type(method).model_fields else "method"
-        return [Problem(dotted("distillation", key), str(error))]
+        return [Problem(dotted("distillation", key), str(error).removeprefix("layer_mapping "))]
     return []
 
 

@@ -160,7 +160,7 @@ def distil(
     teacher_needs = method.needs(frozenset(match.pairs.values()))
     student_needs = method.needs(frozenset(match.pairs))
     with_attentions(model, bool(student_needs.attentions))
-    truth = Truth(sweep.labels, torch.from_numpy(train_set.targets))
+    truth = Truth(sweep.labels, torch.tensor(train_set.targets))
 
     def teach(batch: Batch, length: int) -> Outputs:
         return sweep.outputs.batch(batch.rows, length, teacher_needs, device)

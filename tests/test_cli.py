@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -174,9 +173,9 @@ def test_ctrl_c_leaves_a_report_and_a_sweep_that_goes_on(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_second_sweep_of_the_same_name_takes_another_folder(tmp_path: Path) -> None:
-    start_time = time.time()
     space = write_space(tmp_path, search={"trials": 1})
+    command = [sys.executable, "-m", "kdray", "sweep", str(space), "--output", "runs"]
     for _ in range(2):
-        started = start(space, "--output", str(tmp_path / "runs"))
-        assert started.wait(timeout=200) == 0, started.communicate()[0]
-    assert (tmp_path / "runs" / "tiny-2" / "report.html").stat().st_mtime > start_time
+        subprocess.run(command, check=True, capture_output=True, timeout=200)
+    assert {path.name for path in (tmp_path / "runs").glob("tiny*")} == {"tiny", "tiny-2"}
+    assert (tmp_path / "runs" / "tiny-2" / "report.html").exists()

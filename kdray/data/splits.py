@@ -26,7 +26,7 @@ def complete_splits(source: DataSource, frames: Frames, seed: int) -> Frames:
     columns = [name for name in source.text_columns if name in train.columns]
     if not missing or not columns or train.empty:
         return frames
-    groups = pd.factorize(pd.Series(list(range(len(train)))))[0]
+    groups = pd.factorize(pd.Series(text_keys(train, columns)))[0]
     places = _places(_strata(source, train), groups, seed)[groups]
     for name in missing:
         taken = np.isin(places, PLACES[name])

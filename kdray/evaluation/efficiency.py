@@ -36,7 +36,7 @@ def count_macs(model: nn.Module, inputs: Mapping[str, Tensor]) -> float:
     not make them fewer. The model is left as it was.
     """
     config: Any = model.config
-    readable, training = config._attn_implementation == "eager", model.training
+    readable, training = config._attn_implementation != "sdpa", model.training
     counter = _FlopCounter()
     try:
         with torch.no_grad(), counter:

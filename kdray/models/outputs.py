@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdray.models.readable import READABLE, register
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -77,8 +79,9 @@ def forward(model: nn.Module, inputs: Mapping[str, Tensor], needs: Needs = NOTHI
 
 
 def with_attentions(model: nn.Module, wanted: bool) -> nn.Module:
-    """Chooses an attention that can be read (`eager`) or the fastest one (`sdpa`); in place."""
-    model.set_attn_implementation("eager" if wanted else "sdpa")  # type: ignore[operator]
+    """Chooses an attention that can be read (see `readable`) or the fastest one; in place."""
+    register()
+    model.set_attn_implementation(READABLE if wanted else "sdpa")  # type: ignore[operator]
     return model
 
 

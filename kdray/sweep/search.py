@@ -6,6 +6,7 @@ PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import Any
 
 import optuna
@@ -61,8 +62,9 @@ def _first_choices(config: SweepConfig) -> list[dict[str, Any]]:
     points = [point_choices(config, point) for point in config.search.points]
     if config.search.sampler.name != "grid":
         return points
-    grid = [drawn.choices for drawn in enumerate_grid(config.space, options_taken)]
-    return (points + [choices for choices in grid if choices not in points])[: config.search.trials]
+    grid = (drawn.choices for drawn in enumerate_grid(config.space, options_taken))
+    rest = (choices for choices in grid if choices not in points)
+    return list(islice(chain(points, rest), config.search.trials))
 
 
 def point_choices(config: SweepConfig, point: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def fine_tune(
         on_epoch(epoch.epoch, options.epochs, metrics)
         best.offer(epoch.epoch, metrics, model)
 
-    truth = Truth(labels, torch.from_numpy(splits["train"].targets))
+    truth = Truth(labels, torch.tensor(splits["train"].targets))
     terms = _label_terms(model, options, truth)
     train(Learner(model), splits["train"], terms, options, after_epoch)
     best.restore(model)

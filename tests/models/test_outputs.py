@@ -35,6 +35,33 @@ def test_the_choice_of_attention_changes_no_logit():
     assert torch.equal(fast, again)
 
 
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_attention_is_read_before_dropout(family):
+    name = "attention_dropout" if family == "distilbert" else "attention_probs_dropout_prob"
+    model = with_attentions(tiny.model(family=family, layers=1, **{name: 0.5}), True)
+    needs = Needs(attentions=frozenset({1}))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout) and module.p < 0.5:
+            module.p = 0.0  # that of the hidden states
+    still = forward(model, INPUTS, needs)
+    moved = forward(model.train(), INPUTS, needs)
+    assert torch.equal(still.attentions[1], moved.attentions[1])
+    assert not torch.allclose(still.logits, moved.logits)
+
+
+def test_a_readable_model_trains_as_the_eager_one_of_transformers():
+    logits = []
+    for choose in (
+        lambda m: with_attentions(m, True),
+        lambda m: m.set_attn_implementation("eager"),
+    ):
+        model = tiny.model(attention_probs_dropout_prob=0.3).train()
+        choose(model)
+        torch.manual_seed(0)
+        logits.append(model(**INPUTS).logits)
+    assert torch.equal(*logits)
+
+
 @pytest.mark.parametrize("needs", [Needs(hidden=frozenset({3})), Needs(attentions=frozenset({3}))])
 def test_a_layer_that_is_not_there_is_refused(needs):
     with pytest.raises(RuntimeError, match="returned"):

@@ -82,7 +82,7 @@ ONE_MISTAKE = [
     ),
     (
         "distillation: {method: hidden, layer_mapping: {5: 1}}",
-        "distillation.layer_mapping: layer_mapping {5: 1} must lie within 4 teacher and 4 student",
+        "distillation.layer_mapping: {5: 1} must lie within 4 teacher and 4 student",
     ),
     ("student: {layers: 5}", "student.layers: must be at most the teacher's 4, but got 5"),
     (

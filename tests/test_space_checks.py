@@ -131,8 +131,8 @@ def test_a_loaded_teacher_has_a_shape_only_once_it_is_loaded() -> None:
         ("uniform", None),
         ("last", None),
         ({4: 2}, None),
-        ({5: 1}, "layer_mapping {5: 1} must lie within 4 teacher and 2 student layers"),
-        ({1: 3}, "layer_mapping {1: 3} must lie within 4 teacher and 2 student layers"),
+        ({5: 1}, "{5: 1} must lie within 4 teacher and 2 student layers"),
+        ({1: 3}, "{1: 3} must lie within 4 teacher and 2 student layers"),
     ],
 )
 def test_a_layer_mapping_must_fit_both_models(mapping: Any, message: str | None) -> None:

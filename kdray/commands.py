@@ -28,7 +28,6 @@ FRONT_COLUMNS = {
     "speed-up": "speed-up",
     "layers": "layers",
     "pruning": "pruning",
-    "ratio": "ratio",
     "distillation": "distillation",
 }
 

@@ -4,6 +4,7 @@ Trials share the result. They never reload, retokenise or re-run the teacher.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,7 +96,8 @@ def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
     metrics, outputs = prepared.verified.metrics, prepared.outputs
     metric = config.teacher.verify.metric
     say(
-        f"teacher: {metric} {metrics[metric]:.3f} on validation, {metrics['size_mb']:.2f} MB; "
+        f"teacher: {metric} {metrics.get(metric, math.nan):.3f} on validation, "
+        f"{metrics['size_mb']:.2f} MB; "
         f"outputs on the training set: {outputs.size_mb:.0f} MB"
     )
     return prepared
@@ -124,6 +126,7 @@ def assemble(
         needs: What trials read of the teacher besides its logits.
 
     Raises:
+        ConfigError: If an objective cannot be measured on these data.
         TeacherError: If the teacher is not good enough.
     """
     model, labels = teacher.model.to(best_device()), teacher.labels
@@ -137,6 +140,7 @@ def assemble(
         labels,
         teacher_digest(state),
     )
+    _check_measurable(config, metrics)
     outputs = compute_outputs(model, splits["train"], needs)
     return PreparedSweep(
         labels, teacher.max_length, splits, state, teacher.tokenizer, verified, outputs
@@ -220,6 +224,18 @@ def _costs(model: Any, train: Dataset) -> dict[str, float]:
     probe = probe_inputs(train, best_device())
     latency = paired_latency(model, model, probe)
     return measure_size(model, probe) | {"latency_ms": latency["latency_ms"]}
+
+
+def _check_measurable(config: SweepConfig, metrics: Mapping[str, float]) -> None:
+    """Refuses an objective that cannot be measured, as AUROC where a class does not occur."""
+    known = {*metrics, "speedup"}
+    problems = [
+        Problem(f"objectives.{name}", "cannot be measured: not every class is in validation")
+        for name in config.objectives
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _progress(say: Say) -> Callable[[int, int, Mapping[str, float]], None]:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from kdray.preparation import PreparedSweep, teacher_digest
 from kdray.pruning.base import Pruned
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
+from kdray.training.best import BestEpoch
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
@@ -54,7 +55,8 @@ class Finished:
 
     Attributes:
         metrics: Validation metrics of the selected epoch, `test_…` metrics, sizes and speed,
-            `retention` and `test_retention` (student / teacher in the selection metric).
+            `retention` and `test_retention` (student / teacher in the selection metric), and
+            `teacher_size_mb`: the teacher's size in the number format of the student.
         epochs: The report of every epoch.
         selected_epoch: The epoch whose weights were kept.
         student: The student, in evaluation mode on the CPU.
@@ -166,7 +168,7 @@ def distil(
         return sweep.outputs.batch(batch.rows, length, teacher_needs, device)
 
     terms = distillation_terms(method, model, match, teach, truth)
-    best = _Best(config.selection_metric)
+    best = BestEpoch(config.selection_metric)
     epochs: list[EpochReport] = []
     costs = measure_size(model, probe_inputs(train_set, device))
     costs |= {"size_mb": stored_mb(as_student(model, config, sweep))}
@@ -181,7 +183,7 @@ def distil(
 
     learner = Learner(model, [match.projections], pruned.masks)
     train(learner, train_set, terms, config.training, after_epoch)
-    model.load_state_dict(best.weights)
+    best.restore(model)
     with_attentions(model, False)
     return _Distilled(model, tuple(epochs), best.epoch)
 
@@ -196,12 +198,26 @@ def evaluate(
     measured = measure_quality(model, sweep.splits, sweep.labels, config.evaluation)
     probe = probe_inputs(sweep.splits["train"], device)
     metrics = dict(measured.metrics) | measure_size(model, probe)
-    metrics |= paired_latency(model, thaw(sweep.teacher).to(device), probe)
-    for prefix in ("", "test_"):
-        name = prefix + config.selection_metric
-        metrics[prefix + "retention"] = metrics[name] / sweep.verified.metrics[name]
+    teacher = thaw(sweep.teacher).to(device)
+    metrics |= paired_latency(model, teacher, probe)
+    metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     student = as_student(model.cpu(), config, sweep, measured.thresholds)
-    return student, measured, metrics | {"size_mb": stored_mb(student)}
+    sizes = {
+        "size_mb": stored_mb(student),
+        "teacher_size_mb": stored_mb(replace(student, model=teacher.cpu())),
+    }
+    return student, measured, metrics | sizes
+
+
+def retention(
+    student: Mapping[str, float], teacher: Mapping[str, float], metric: str
+) -> dict[str, float]:
+    """Returns `retention` and `test_retention`, student / teacher; left out where that is none."""
+    return {
+        f"{prefix}retention": student[prefix + metric] / teacher[prefix + metric]
+        for prefix in ("", "test_")
+        if prefix + metric in student and teacher.get(prefix + metric)
+    }
 
 
 def as_student(
@@ -228,21 +244,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-class _Best:
-    """The weights of the best epoch so far."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-        self.value = float("-inf")
-        self.epoch = 0
-        self.weights: dict[str, torch.Tensor] = {}
-
-    def offer(self, epoch: int, metrics: Mapping[str, float], model: Any) -> None:
-        if metrics[self.metric] > self.value:
-            self.value, self.epoch = metrics[self.metric], epoch
-            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
 
 def _report(epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float]) -> EpochReport:

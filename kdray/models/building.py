@@ -103,7 +103,9 @@ def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tup
         ConfigError: If it cannot be loaded, or has other labels than the data.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     settings = label_settings(labels) if new_head else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)

@@ -56,10 +56,14 @@ class MaskPruning(PruningMethod):
         default_factory=lambda: list(PRESERVED),
         description="Patterns of modules that are never pruned.",
     )
+    include: list[str] = Field(
+        default_factory=list,
+        description="Patterns of modules that are pruned all the same, embeddings too.",
+    )
 
     def prune(self, model: nn.Module, generator: Generator) -> Pruned:
         """Removes the weights of lowest importance and returns the masks."""
-        weights = prunable_weights(model, self.preserve)
+        weights = prunable_weights(model, self.preserve, self.include)
         if not weights and self.ratio > 0:
             raise ValueError(
                 f"pruning.preserve {self.preserve} leaves nothing to prune, but ratio is "
@@ -77,14 +81,24 @@ class MaskPruning(PruningMethod):
         return lowest_removed(scores, self.ratio)
 
 
-def prunable_weights(model: nn.Module, preserve: Sequence[str]) -> dict[str, Tensor]:
-    """Returns the weight matrices of the linear layers that no pattern names, by parameter name."""
+def prunable_weights(
+    model: nn.Module, preserve: Sequence[str], include: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Returns the weight matrices that may be pruned, by parameter name.
+
+    Those are the linear layers that no pattern of `preserve` names, and the linear layers and
+    embeddings that a pattern of `include` names.
+    """
     return {
         f"{name}.weight": module.weight.detach()
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-        and not any(fnmatch.fnmatch(name.lower(), pattern.lower()) for pattern in preserve)
+        if (isinstance(module, nn.Linear) and not _named(name, preserve))
+        or (isinstance(module, nn.Linear | nn.Embedding) and _named(name, include))
     }
+
+
+def _named(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def lowest_removed(scores: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ class Against:
         quality: The student's quality, on test if that was measured.
         split: Where `quality` is from: `test` or `validation`.
         retention: Its quality over the teacher's, on the same split.
-        size: Its `size_mb` over the teacher's.
+        size: Its `size_mb` over the teacher's in the same number format.
         speedup: The teacher's latency over its own.
     """
 
@@ -56,7 +56,7 @@ def choose(front: Sequence[Row], teacher: Row, objectives: Mapping[str, Directio
         return None
     metric = quality_metric(objectives, teacher)
     better = 1 if objective(metric, objectives.get(metric)).direction == "maximize" else -1
-    half = [row for row in front if (_ratio(row, teacher, "size_mb") or 1.0) <= 0.5]
+    half = [row for row in front if (size_share(row, teacher) or 1.0) <= 0.5]
     half = [row for row in half if not is_missing(row.get(metric))]
     if half:
         return max(half, key=lambda row: better * row[metric])
@@ -79,10 +79,20 @@ def against(row: Row, teacher: Row, metric: str) -> Against:
         quality=_value(row, name),
         split="test" if tested else "validation",
         retention=_ratio(row, teacher, name) if objective(name).kind == "quality" else None,
-        size=_ratio(row, teacher, "size_mb"),
+        size=size_share(row, teacher),
         # Measured in turn with the teacher, so it is better than the ratio of two latencies.
         speedup=_value(row, "speedup") or (1 / slowness if slowness else None),
     )
+
+
+def size_share(row: Row, teacher: Row) -> float | None:
+    """Returns a student's size over its teacher's in the same number format.
+
+    A halved number format would otherwise be told as pruning.
+    """
+    beside = _value(row, "teacher_size_mb") or _value(teacher, "size_mb")
+    mine = _value(row, "size_mb")
+    return None if mine is None or not beside else mine / beside
 
 
 def sentence(row: Row, teacher: Row, metric: str) -> str:

@@ -22,6 +22,9 @@ def save_teacher(
     verified: Verified,
 ) -> None:
     """Writes `teacher/` in one piece: it is there whole or not at all."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     with written_whole(folder.teacher) as staging:
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)

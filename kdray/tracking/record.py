@@ -163,7 +163,8 @@ class SweepRecord:
         from mlflow.entities import Param
 
         params = [Param(name, str(value)[:6000]) for name, value in parameters.items()]
-        self._client.log_batch(run_id, params=params[:100])
+        for start in range(0, len(params), 100):
+            self._client.log_batch(run_id, params=params[start : start + 100])
 
     def _log(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric

@@ -154,3 +154,12 @@ def test_a_ratio_outside_its_range_is_refused(name, ratio):
 
 def test_biases_and_norms_are_never_prunable():
     assert all(w.dim() == 2 for w in prunable_weights(tiny.model(), []).values())
+
+
+@pytest.mark.parametrize("name", MASKING)
+def test_embeddings_are_pruned_only_where_they_are_included(name):
+    word = "bert.embeddings.word_embeddings.weight"
+    assert word not in prune(name, tiny.model()).masks
+    masks = prune(name, tiny.model(), include=["*word_embeddings"], ratio=0.5).masks
+    assert (masks[word] == 0).any()
+    assert "bert.embeddings.position_embeddings.weight" not in masks

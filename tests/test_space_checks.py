@@ -79,7 +79,7 @@ def test_an_option_is_allowed_if_one_choosable_method_takes_it() -> None:
     [
         (
             {"method": {"choice": ["none", "random"]}, "scope": "layer"},
-            "pruning.scope: unknown key: none and random take no such option; known: method, ",
+            "pruning.scope: unknown key: none and random take no such option; known: include, ",
         ),
         (
             {"choice": [{"method": "magnitude", "scope": "layer"}, {"method": "none", "ratio": 1}]},

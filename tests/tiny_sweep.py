@@ -54,9 +54,9 @@ def write_space(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def tiny_config(folder: Path, **changes: Any) -> SweepConfig:
-    """Returns the tiny space with changes, loaded."""
-    return load_sweep_config(write_space(folder, **changes))
+def tiny_config(folder: Path, *overrides: str, **changes: Any) -> SweepConfig:
+    """Returns the tiny space with changes, loaded with `key=value` overrides."""
+    return load_sweep_config(write_space(folder, **changes), overrides)
 
 
 def _domain(value: dict[str, Any]) -> bool:

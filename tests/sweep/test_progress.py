@@ -1,0 +1,40 @@
+import io
+
+from rich.console import Console
+
+from kdray.results.records import TrialResult
+from kdray.sweep.progress import Progress
+
+OBJECTIVES = {"macro_f1": "maximize", "size_mb": "minimize"}
+
+
+def run(terminal: bool) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=terminal)
+    with Progress(console, OBJECTIVES, 3) as progress:  # type: ignore[arg-type]
+        progress.started("0000", {})
+        progress.epoch("0000", 1, 2)
+        result = TrialResult("0000", "completed", metrics={"macro_f1": 0.81, "size_mb": 1.5})
+        progress.finished(result, 0.25)
+        progress.started("0001", {})
+        progress.finished(
+            TrialResult("0001", "failed", stage="distil", error="[bold]out[/bold] of luck"), 0.25
+        )
+        progress.started("0002", {})
+    return text.getvalue()
+
+
+def test_a_terminal_shows_counts_best_hypervolume_and_what_runs() -> None:
+    shown = run(terminal=True)
+    assert "trials 2 of 3 done: 1 completed, 1 running, 0 stopped early, 1 failed" in shown
+    assert "hypervolume 0.250" in shown
+    assert "macro_f1" in shown
+    assert "0.810" in shown
+    assert "starting" in shown
+
+
+def test_anything_else_gets_a_plain_line_a_trial() -> None:
+    lines = run(terminal=False).splitlines()
+    assert lines[0].startswith("[1/3] trial 0000 completed  macro_f1 0.810  size_mb 1.500")
+    assert lines[1].startswith("[2/3] trial 0001 failed (distil: [bold]out[/bold] of luck)")
+    assert len(lines) == 2

@@ -10,8 +10,8 @@ from typing import Any
 
 from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
-from kdray.config.sections import Teacher
-from kdray.config.validation import checked, dotted, nearest, shown, within
+from kdray.config.sections import Student, Teacher, Training
+from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.errors import ConfigError, Problem
 from kdray.metric_checks import objective_problems, verification_problems
@@ -46,6 +46,7 @@ def parse_sweep_config(document: Document) -> SweepConfig:
     """Returns the configuration that a document holds; see `load_sweep_config`."""
     given = {key: value for key, value in document.content.items() if value is not None}
     content = {"name": _default_name(document.source), **DEFAULTS, **given}
+    content |= _filled(content)
     first = [*_unknown_sections(content), *_misplaced_domains(content)]
     space = {key: parse_tree(content[key], key, first) for key in SEARCHABLE}
     data, problems = checked_data(content["data"])
@@ -64,6 +65,7 @@ def parse_sweep_config(document: Document) -> SweepConfig:
     if first or consequences or document.problems:
         raise ConfigError(_with_lines(document, [*first, *consequences]), document.source)
     assert data is not None
+    resolved: dict[str, Section] = {"data": data, **sections}
     return SweepConfig(
         name=content["name"],
         seed=content["seed"],
@@ -71,9 +73,22 @@ def parse_sweep_config(document: Document) -> SweepConfig:
         space=space | {"student": _located(space["student"], document.base)},
         objectives=dict(content["objectives"]),
         base=document.base,
-        content=content,
+        content=content | {k: v.model_dump(mode="json") for k, v in resolved.items()},
         **sections,
     )
+
+
+def _filled(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `student` and `training` with the defaults of what they leave out.
+
+    What a method takes by default depends on the method that is drawn; see `kdray methods`.
+    """
+    defaults = {"student": Student(), "training": Training()}
+    return {
+        name: section.model_dump(mode="json", exclude_none=True) | dict(content[name])
+        for name, section in defaults.items()
+        if isinstance(content[name], Mapping) and not set(content[name]) & set(DOMAIN_NAMES)
+    }
 
 
 def _with_lines(document: Document, problems: Sequence[Problem]) -> list[Problem]:

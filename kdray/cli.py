@@ -1,5 +1,6 @@
 """The command line. Each command is short; what it needs is imported when it runs."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -120,6 +121,8 @@ def methods() -> None:
 
 def main() -> None:
     """Runs the command line: exit code 2 for wrong input, 1 for a sweep that failed."""
+    # Threads that spin while they wait stand still when another process has a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except KdrayError as error:

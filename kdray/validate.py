@@ -1,14 +1,13 @@
 """`kdray validate`: file, data and every drawable method on a tiny batch, before GPU hours."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from kdray.config.domains import describe, domains_in
@@ -29,7 +28,7 @@ from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, 
 from kdray.space_checks import sample_sections
 from kdray.trial import run_trial
 
-TINY = 64
+TINY = 128
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Tried:
 
     Attributes:
         name: Pruning and distillation method.
-        seconds: What the tiny trial took.
+        seconds: What one epoch of the tiny trial took.
         problem: Why it failed, None if it did not.
     """
 
@@ -55,6 +54,7 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
     """
     console = Console()
     config = load_sweep_config(space, assignments)
+    torch.set_num_threads(1)
     prepared, sizes = tiny_sweep(config)
     for name, size in sizes.items():
         console.print(f"{name}: {size:,} examples", highlight=False)
@@ -67,7 +67,7 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
         raise ConfigError(problems, str(space))
     for line in describe_space(config):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(estimate(config, tried, sizes["train"]), highlight=False)
+    console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
 
 
 def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
@@ -100,12 +100,11 @@ def method_pairs(config: SweepConfig) -> Iterator[tuple[str, TrialConfig]]:
 
 def try_out(name: str, trial: TrialConfig, prepared: PreparedSweep) -> Tried:
     """Runs one tiny trial."""
-    start = time.perf_counter()
     try:
-        run_trial(trial, prepared)
+        finished = run_trial(trial, prepared)
     except KdrayError as error:
-        return Tried(name, time.perf_counter() - start, str(error))
-    return Tried(name, time.perf_counter() - start, None)
+        return Tried(name, 0.0, str(error))
+    return Tried(name, finished.epochs[0].duration_s, None)
 
 
 def describe_space(config: SweepConfig) -> list[str]:
@@ -119,22 +118,25 @@ def describe_space(config: SweepConfig) -> list[str]:
 
 
 def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
-    """Returns the estimated cost in words, from what the tiny trials took.
+    """Returns the estimated cost in words, from what an epoch of the tiny trials took.
 
-    Each tiny trial trains on 64 examples for one epoch and evaluates as many; what it does once is
-    counted for every batch, so this is rather too much than too little.
+    The tiny trials run on one thread, as a trial on one core; what was tried first warmed up.
     """
-    seconds = float(np.median([one.seconds for one in tried]))
-    epochs = max(s["training"].get("epochs", 4) for s in sample_sections(config.space))
-    trial = seconds * epochs * ceil(examples / TINY) / 4
-    total = trial * config.search.trials
+    epoch = (
+        float(np.median([one.seconds for one in tried[1:] or tried]))
+        * examples
+        / min(TINY, examples)
+    )
+    epochs = max(s["training"]["epochs"] for s in sample_sections(config.space))
+    trial = epoch * epochs
     return (
-        f"estimated cost: about {trial:.0f} s a trial on one slot of this machine, "
-        f"{total / 60:.0f} minutes for {config.search.trials} trials one after the other"
+        f"estimated cost: {trial:.0f} s a trial on one core of this machine (its {epochs} epochs), "
+        f"{trial * config.search.trials / 60:.0f} minutes of one core for {config.search.trials} "
+        "trials; the teacher comes on top"
     )
 
 
 def _spread(dataset: Dataset) -> np.ndarray:
-    """Returns up to 64 rows of all lengths."""
+    """Returns up to 128 rows of all lengths."""
     order = np.argsort(dataset.lengths, kind="stable")
     return order[np.linspace(0, len(order) - 1, min(TINY, len(order))).round().astype(np.int64)]

@@ -1,5 +1,6 @@
 """The command line. Each command is short; what it needs is imported when it runs."""
 
+import json
 import os
 import shlex
 import sys
@@ -48,7 +49,7 @@ def sweep(
     from kdray.loading import load_sweep_config
 
     flags = {"search.trials": trials, "name": name}
-    more = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    more = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     config = load_sweep_config(space, [*(assignments or []), *more], profile)
     folder = new_folder(output or output_folder(profile), config.name, asked=name is not None)
     launch_sweep(config, folder, shlex.join(["kdray", *sys.argv[1:]]), address)
@@ -98,10 +99,13 @@ def report(folder: Folder) -> None:
 @app.command()
 def best(
     folder: Folder,
-    max_size_mb: Annotated[float | None, typer.Option(help="Largest size.")] = None,
-    min_macro_f1: Annotated[float | None, typer.Option(help="Least macro-F1.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Largest size.", min=0)] = None,
+    min_macro_f1: Annotated[
+        float | None, typer.Option(help="Least macro-F1.", min=0, max=1)
+    ] = None,
     within: Annotated[
-        float | None, typer.Option(help="Largest share of the teacher's quality to lose.")
+        float | None,
+        typer.Option(help="Largest share of the teacher's quality to lose.", min=0, max=1),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Copy the student here.")] = None,
 ) -> None:
@@ -114,7 +118,7 @@ def best(
 @app.command()
 def methods() -> None:
     """Print every method with its options, defaults and paper."""
-    from kdray.commands import print_methods
+    from kdray.methods import print_methods
 
     print_methods()
 

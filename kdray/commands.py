@@ -13,7 +13,7 @@ from kdray.errors import ConfigError, Problem, StoppedError
 from kdray.loading import load_sweep_config, parse_sweep_config
 from kdray.profile import profile_output
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
-from kdray.results.folder import SweepFolder
+from kdray.results.folder import SweepFolder, written_whole
 from kdray.schema import SweepConfig
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def output_folder(profile: Path | None) -> Path:
         ConfigError: If the profile names none that can be one.
     """
     named = profile_output(read_document(profile)) if profile is not None else None
+    if named is not None and "://" in named:
+        message = f"must be a folder that every node sees; a URI is not supported, got {named!r}"
+        raise ConfigError([Problem("output", message)], str(profile))
     return Path(named or "runs")
 
 
@@ -102,6 +105,12 @@ def run_one_trial(
     from kdray.models.student import save_student
 
     console = Console()
+    if target.is_dir() and trial_id is None:
+        message = f"is the folder of a sweep; name one of its trials: kdray trial {target} 0000"
+        raise ConfigError([Problem(str(target), message)])
+    if trial_id is not None and assignments:
+        message = "changes a new trial of a search space; a past trial is done again as it was"
+        raise ConfigError([Problem("--set", message)])
     if trial_id is not None:
         finished = _past_trial(SweepFolder(target.resolve()), trial_id, console)
     else:
@@ -155,11 +164,13 @@ def remake_report(folder: Path) -> None:
     from kdray.reporting.summary import write_tables
 
     target = SweepFolder(folder.resolve())
-    summary = read_summary(target)
-    rows = read_trials(target)
-    ids = rows["mlflow_run_id"].fillna("")
-    runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
-    write_tables(target, duration_s=summary["duration_s"], busy_s=summary["busy_s"], run_ids=runs)
+    busy = sum(result.duration_s for result in target.results())
+    seconds, runs = busy, {}
+    if target.summary_json.exists():
+        seconds, rows = read_summary(target)["duration_s"], read_trials(target)
+        ids = rows["mlflow_run_id"].fillna("")
+        runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
+    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs)
     write_report(target)
     show_front(target, Console())
 
@@ -171,6 +182,10 @@ def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:
         StoppedError: If it was cut off.
     """
     show_front(folder, console)
+    if ended.unrecorded:
+        Console(stderr=True).print(
+            f"warning: MLflow could not record all of it: {ended.unrecorded}", soft_wrap=True
+        )
     if not ended.complete:
         raise StoppedError(f"stopped before the end; go on with `kdray resume {folder.root}`")
 
@@ -207,15 +222,18 @@ def take_best(
     row = best_student(target, Constraints(max_size_mb, min_macro_f1, within))
     console = Console()
     console.print(f"trial {row['trial_id']}", style="bold")
-    _print_metrics({k: v for k, v in row.items() if isinstance(v, float)}, console)
+    result = target.result(row["trial_id"])
+    assert result is not None, "a trial on the front has a result"
+    for name, value in result.parameters.items():
+        console.print(f"{name}: {value}", highlight=False)
+    _print_metrics(result.metrics, console)
     student = target.student(row["trial_id"])
     if not student.is_dir():
         again = f"kdray trial {folder} {row['trial_id']} --output DIR"
         message = f"has no weights of it (search.keep); make it again with `{again}`"
         raise ConfigError([Problem(str(folder), message)])
     if output is not None:
-        shutil.copytree(student, output, dirs_exist_ok=True)
-        student = output
+        student = copy_student(student, output)
     console.print(f"student: {student}", soft_wrap=True, highlight=False)
     console.print(
         f"    import kdray\n    student = kdray.load_student({str(student)!r})\n"
@@ -225,44 +243,20 @@ def take_best(
     )
 
 
-def print_methods() -> None:
-    """Prints every method of every family: what it does, its options, defaults and paper."""
-    from kdray.schema import FAMILIES
+def copy_student(student: Path, output: Path) -> Path:
+    """Copies a student to a new folder, or in place of another student.
 
-    console = Console()
-    for family, table in FAMILIES.items():
-        for name, method in table.items():
-            _print_method(console, family, name, method)
+    Raises:
+        ConfigError: If the folder holds something else.
+    """
+    from kdray.models.student import CARD
 
-
-def _print_method(console: Console, family: str, name: str, method: Any) -> None:
-    console.print(f"{family}.method: {name}", style="bold")
-    for paragraph in (method.__doc__ or "").strip().split("\n\n"):
-        text = " ".join(line.strip() for line in paragraph.splitlines())
-        console.print(f"  {text}", highlight=False, markup=False)
-    options = Table(box=None, pad_edge=False)
-    for title in ("  option", "default", "type and range", "what it is"):
-        options.add_column(title)
-    schema = method.model_json_schema()["properties"]
-    for key, field in method.model_fields.items():
-        if key != "method":
-            default = field.get_default(call_default_factory=True)
-            options.add_row(f"  {key}", str(default), _range(schema[key]), field.description or "")
-    if len(method.model_fields) > 1:
-        console.print(options)
-    console.print()
-
-
-def _range(schema: Mapping[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_range(option) for option in schema["anyOf"])
-    if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
-    if "const" in schema:
-        return str(schema["const"])
-    words = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
-    return " ".join([str(schema.get("type", "")), *limits])
+    if output.exists() and any(output.iterdir()) and not (output / CARD).exists():
+        message = f"{output} holds something else; take a new folder"
+        raise ConfigError([Problem("--output", message)])
+    with written_whole(output.resolve()) as staging:
+        shutil.copytree(student, staging, dirs_exist_ok=True)
+    return output
 
 
 def _say_epoch(console: Console) -> Any:

@@ -32,6 +32,21 @@ class TrialSetup:
     threads: int
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial failed.
+
+    Attributes:
+        stage: In which stage.
+        reason: In one line.
+        duration_s: Seconds from its start.
+    """
+
+    stage: Stage
+    reason: str
+    duration_s: float = 0.0
+
+
 def store_finished(
     folder: SweepFolder, setup: TrialSetup, finished: Finished, keep_weights: bool
 ) -> TrialResult:
@@ -53,12 +68,23 @@ def store_finished(
     return result
 
 
-def store_failed(folder: SweepFolder, setup: TrialSetup, stage: Stage, reason: str) -> TrialResult:
-    """Writes the result of a trial that failed, and returns it."""
+def store_failed(
+    folder: SweepFolder,
+    setup: TrialSetup,
+    failure: Failure,
+    epochs: Sequence[EpochReport] = (),
+) -> TrialResult:
+    """Writes the result of a trial that failed, with the epochs it did, and returns it."""
     result = TrialResult(
-        setup.trial_id, "failed", parameters=setup.parameters, stage=stage, error=reason
+        trial_id=setup.trial_id,
+        status="failed",
+        parameters=setup.parameters,
+        stage=failure.stage,
+        error=failure.reason,
+        epochs=len(epochs),
+        duration_s=failure.duration_s,
     )
-    _write(folder, setup, result)
+    _write(folder, setup, result, epochs)
     return result
 
 

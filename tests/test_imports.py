@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kdray"
 ORDER = [
     {"__main__"},
     {"cli"},
-    {"commands", "validate"},
+    {"commands", "methods", "validate"},
     {"sweep"},
     {"trial_folder"},
     {"trial", "tracking", "reporting"},

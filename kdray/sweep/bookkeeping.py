@@ -16,7 +16,7 @@ from kdray.results.records import EpochReport, TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.progress import Progress
 from kdray.tracking.record import SweepRecord
-from kdray.trial_folder import TrialSetup, store_failed
+from kdray.trial_folder import Failure, TrialSetup, store_failed
 
 
 class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
@@ -72,7 +72,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
             setup = TrialSetup(
                 drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads
             )
-            result = store_failed(self._folder, setup, "distil", reason)
+            result = store_failed(self._folder, setup, Failure("distil", reason))
         self._results[result.trial_id] = result
         self._record.finish_trial(result)
         self._drop_dominated()

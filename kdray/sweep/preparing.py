@@ -8,7 +8,7 @@ from typing import Any
 import ray
 import torch
 
-from kdray.errors import KdrayError
+from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.preparation import PreparedSweep, prepare, rebuild, store
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -31,7 +31,7 @@ def prepare_on_cluster(
     Raises:
         KdrayError: What `prepare` raises.
     """
-    cores = min(node["Resources"].get("CPU", 1.0) for node in ray.nodes() if node["Alive"])
+    cores = min(node.get("CPU", 0.0) for node in _able_nodes(gpus))
     task = _prepare.options(num_cpus=cores, num_gpus=gpus, max_retries=1)
     again = folder.verification_json.exists()
     try:
@@ -46,6 +46,20 @@ def prepare_on_cluster(
         if isinstance(error.cause, KdrayError):
             raise error.cause from None
         raise
+
+
+def _able_nodes(gpus: float) -> list[dict[str, float]]:
+    """Returns the resources of every node that can prepare; a head often has no cores at all.
+
+    Raises:
+        ConfigError: If no node can.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    able = [n for n in nodes if n.get("CPU", 0.0) >= 1 and n.get("GPU", 0.0) >= gpus]
+    if not able:
+        message = f"no node has a CPU core and {gpus:g} GPUs together"
+        raise ConfigError([Problem("resources.gpus_per_trial", message)])
+    return able
 
 
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types

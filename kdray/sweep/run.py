@@ -1,20 +1,16 @@
 """A sweep from beginning to end: prepare, search, track, report."""
 
-import importlib.metadata
 import json
 import logging
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ray
-import yaml
 from ray import tune
 from rich.console import Console
 
@@ -25,17 +21,16 @@ from kdray.evaluation.metrics import selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder, write_text
+from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.preparing import prepare_on_cluster
 from kdray.sweep.progress import Progress
+from kdray.sweep.provenance import write_provenance
 from kdray.sweep.resources import Slot, choose_slot
 from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
 from kdray.sweep.trainable import Shared, sweep_trial
 from kdray.tracking.record import SweepRecord
-
-VERSIONED = ("ray", "optuna", "mlflow", "torch", "transformers", "datasets", "numpy")
 
 
 @dataclass(frozen=True)
@@ -58,10 +53,12 @@ class Swept:
     Attributes:
         summary: What is in `summary.json`.
         complete: Whether all trials are done, or the time budget is used up; not after Ctrl-C.
+        unrecorded: Why MLflow could not record all of it; None if it could.
     """
 
     summary: dict[str, Any]
     complete: bool
+    unrecorded: str | None = None
 
 
 def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
@@ -88,8 +85,7 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     slot = choose_slot(config.resources, ray.cluster_resources())
     say = partial(console.print, soft_wrap=True, highlight=False)
     prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-    if not folder.sweep_yaml.exists():
-        write_text(folder.sweep_yaml, _provenance(config, launch))
+    write_provenance(config, folder, launch.command)
     record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
     record.open({"kdray": __version__, **flatten(dict(config.content))})
     study = open_study(config, folder, config.seed + len(folder.results()))
@@ -105,20 +101,21 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     with Progress(console, config.objectives, trials, folder.results()) as progress:
         books = Bookkeeping(config, folder, record, progress, slot.threads)
         left = trials - len(folder.results())
-        search(StudySearch(study, config, folder), shared, slot, books, left)
-    mark_cut_off(study)
-    seconds = before + time.monotonic() - start
-    complete = _is_complete(config, folder, trials, seconds)
-    return Swept(finish(config, folder, record, seconds, complete), complete)
+        out_of_time = search(StudySearch(study, config, folder), shared, slot, books, left)
+    mark_cut_off(study, config, folder)
+    complete = out_of_time or len(folder.results()) >= trials
+    summary = finish(config, folder, record, before + time.monotonic() - start, complete)
+    return Swept(summary, complete, record.failure)
 
 
 def search(
     searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, trials: int
-) -> None:
-    """Runs trials until they are done, the time is over, or Ctrl-C."""
+) -> bool:
+    """Runs trials until they are done, the time is over, or Ctrl-C; returns if time was over."""
     if trials <= 0:
-        return
+        return False
     quiet_ray()
+    start, budget = time.monotonic(), searcher.config.search.time_budget_s
     handler = signal.getsignal(signal.SIGINT)
     with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch:
         tuner = tune.Tuner(
@@ -131,7 +128,7 @@ def search(
                 num_samples=trials,
                 max_concurrent_trials=slot.concurrent,
                 reuse_actors=True,
-                time_budget_s=searcher.config.search.time_budget_s,
+                time_budget_s=budget,
             ),
             run_config=tune.RunConfig(
                 name=searcher.folder.name, storage_path=scratch, verbose=0, callbacks=[books]
@@ -141,6 +138,7 @@ def search(
             tuner.fit()
         finally:
             signal.signal(signal.SIGINT, handler)
+    return budget is not None and time.monotonic() - start >= budget
 
 
 def finish(
@@ -158,13 +156,14 @@ def finish(
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
     write_report(folder)
     record.finish(summary, complete)
-    if record.failure:
-        raise SweepError(
-            f"the sweep is done, but MLflow could not record all of it: {record.failure}"
-        )
     if results and not summary["front"]:
         reasons = sorted({f"{r.stage}: {r.error}" for r in results.values() if r.error})
         raise SweepError("every trial failed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+    if complete and not results:
+        raise SweepError(
+            "search.time_budget_s ended before any trial did; give more and go on with "
+            f"`kdray resume {folder.root}`"
+        )
     return summary
 
 
@@ -205,37 +204,7 @@ def quiet_ray() -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
 
 
-def _is_complete(config: SweepConfig, folder: SweepFolder, trials: int, seconds: float) -> bool:
-    budget = config.search.time_budget_s
-    return len(folder.results()) >= trials or (budget is not None and seconds >= budget)
-
-
 def _earlier_seconds(folder: SweepFolder) -> float:
     if not folder.summary_json.exists():
         return 0.0
     return float(json.loads(folder.summary_json.read_text(encoding="utf-8"))["duration_s"])
-
-
-def _provenance(config: SweepConfig, launch: Launch) -> str:
-    return yaml.safe_dump(
-        {
-            "command": launch.command,
-            "kdray": __version__,
-            "git_commit": _git_commit(config.base),
-            "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
-            "base": str(config.base),
-            "config": dict(config.content),
-        },
-        sort_keys=False,
-        allow_unicode=True,
-    )
-
-
-def _git_commit(folder: Path) -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return found.stdout.strip() or None

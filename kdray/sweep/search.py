@@ -31,7 +31,7 @@ def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.St
     path = str(folder.optuna_log)
     storage = JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
     return optuna.create_study(
-        study_name=folder.name,
+        study_name="sweep",
         storage=storage,
         sampler=make_sampler(config.search, seed),
         directions=list(config.objectives.values()),
@@ -94,6 +94,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         self.config = config
         self.folder = folder
         given = [trial.user_attrs.get(TRIAL_ID) for trial in study.get_trials(deepcopy=False)]
+        given += [result.trial_id for result in folder.results()]
         self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,22 +165,24 @@ def reconcile(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> 
 
     What finished is told, what was cut off is marked FAIL and enqueued again under its own id.
     """
-    results = {result.trial_id: result for result in folder.results()}
     waiting = {
         trial.user_attrs.get(TRIAL_ID)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     }
     cut_off = unfinished(study, folder)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        found = results.get(trial.user_attrs.get(TRIAL_ID, ""))
-        tell(study, trial.number, found, list(config.objectives))
+    mark_cut_off(study, config, folder)
     for trial in cut_off:
         own_id = trial.user_attrs[TRIAL_ID]
         if own_id not in waiting:
             study.enqueue_trial(trial.params, user_attrs={TRIAL_ID: own_id})
 
 
-def mark_cut_off(study: optuna.Study) -> None:
-    """Marks FAIL what Ray no longer runs, so that nothing is left RUNNING; a resume enqueues it."""
+def mark_cut_off(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
+    """Tells Optuna of what Ray no longer runs, so that nothing is left RUNNING.
+
+    What finished while Ray was stopping is told as it stands on disk; the rest is marked FAIL, and
+    a resume enqueues it.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
+        found = folder.result(trial.user_attrs.get(TRIAL_ID, ""))
+        tell(study, trial.number, found, list(config.objectives))

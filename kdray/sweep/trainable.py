@@ -1,5 +1,6 @@
 """The one bridge from Ray Tune to `run_trial`."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import trial_config
 from kdray.trial import TrialError, run_trial
-from kdray.trial_folder import TrialSetup, store_failed, store_finished
+from kdray.trial_folder import Failure, TrialSetup, store_failed, store_finished
 
 _PREPARED: dict[str, PreparedSweep] = {}
 
@@ -53,11 +54,18 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
     torch.set_num_threads(shared.threads)
     folder = SweepFolder(shared.root)
     setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
+    start, reports = time.perf_counter(), list[EpochReport]()
+
+    def on_epoch(report: EpochReport) -> None:
+        reports.append(report)
+        tune.report({"epoch": report.epoch, "report": report.to_json(), "finished": False})
+
     try:
         trial = trial_config(setup.sections, shared.evaluation, shared.selection_metric)
-        finished = run_trial(trial, _prepared(shared), _report_epoch)
+        finished = run_trial(trial, _prepared(shared), on_epoch)
     except TrialError as error:
-        store_failed(folder, setup, error.stage, error.reason)
+        failure = Failure(error.stage, error.reason, time.perf_counter() - start)
+        store_failed(folder, setup, failure, reports)
         raise
     store_finished(folder, setup, finished, shared.keep_weights)
     tune.report({"epoch": finished.epochs[-1].epoch, "finished": True})
@@ -70,7 +78,3 @@ def _prepared(shared: Shared) -> PreparedSweep:
         _PREPARED.clear()
         _PREPARED[key] = ray.get(shared.prepared)
     return _PREPARED[key]
-
-
-def _report_epoch(report: EpochReport) -> None:
-    tune.report({"epoch": report.epoch, "report": report.to_json(), "finished": False})

@@ -7,6 +7,7 @@ sweep does not wait for it.
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -105,19 +106,32 @@ class SweepRecord:
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # A server that is away must not hold a sweep for the minutes of MLflow's own patience.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         self._client = mlflow.MlflowClient(self._uri)
-        file = self._folder.tracking_json
-        if file.exists():
-            place = Place(**json.loads(file.read_text(encoding="utf-8")))
-            self._place = place
-            self._client.update_run(place.parent, status="RUNNING")
-            self._find_trials()
+        if self._goes_on():
             return
         experiment = self._experiment_id()
         run = self._client.create_run(experiment, run_name=self._folder.name)
         self._place = Place(self._uri, experiment, run.info.run_id)
-        write_json(file, vars(self._place))
+        write_json(self._folder.tracking_json, vars(self._place))
         self._log_parameters(run.info.run_id, parameters)
+
+    def _goes_on(self) -> bool:
+        """Goes on in the runs of before, if the store still has them; a folder may be moved."""
+        file = self._folder.tracking_json
+        if not file.exists():
+            return False
+        place = Place(**json.loads(file.read_text(encoding="utf-8")))
+        if place.uri != self._uri:
+            return False
+        try:
+            self._client.update_run(place.parent, status="RUNNING")
+        except Exception:  # whatever the store says: there is no such run in it
+            return False
+        self._place = place
+        self._find_trials()
+        return True
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment)
@@ -178,25 +192,44 @@ class SweepRecord:
         if result.trial_id not in self.run_ids:
             self._start_trial(result.trial_id, result.parameters)
         run_id = self.run_ids[result.trial_id]
-        self._log(result.trial_id, result.metrics, result.selected_epoch)
-        self._client.set_tag(run_id, "status", result.status)
-        if result.status == "failed":
-            self._client.set_tag(run_id, "stage", result.stage or "")
-            self._client.set_tag(run_id, "error", (result.error or "")[:5000])
-        self._client.set_terminated(run_id, _STATUS[result.status])
+        try:
+            self._log(result.trial_id, result.metrics, result.selected_epoch)
+        finally:
+            self._client.set_tag(run_id, "status", result.status)
+            if result.status == "failed":
+                self._client.set_tag(run_id, "stage", result.stage or "")
+                self._client.set_tag(run_id, "error", (result.error or "")[:5000])
+            self._client.set_terminated(run_id, _STATUS[result.status])
 
     def _finish(self, summary: Mapping[str, Any], complete: bool) -> None:
         assert self._place is not None, "open comes first"
-        front = set(summary["front"])
+        try:
+            self._finish_trials()
+            self._tag_trials(set(summary["front"]))
+            self._log_artifacts(set(summary["front"]))
+            self._log_summary(summary)
+        finally:
+            status = "FINISHED" if complete else "KILLED"
+            self._client.set_terminated(self._place.parent, status)
+
+    def _finish_trials(self) -> None:
+        """Finishes the run of every trial that has a result, whatever was cut off before."""
+        ended = {
+            run.data.tags.get("trial_id")
+            for run in self._nested()
+            if run.info.status in _STATUS.values()
+        }
+        for result in self._folder.results():
+            if result.trial_id not in ended:
+                self._finish_trial(result)
+
+    def _tag_trials(self, front: set[str]) -> None:
         for run in self._nested():
             trial_id = run.data.tags.get("trial_id", "")
             self._client.set_tag(run.info.run_id, "on_front", str(trial_id in front).lower())
             if run.info.status == "RUNNING":
                 self._client.set_tag(run.info.run_id, "status", "interrupted")
                 self._client.set_terminated(run.info.run_id, "KILLED")
-        self._log_artifacts(front)
-        self._log_summary(summary)
-        self._client.set_terminated(self._place.parent, "FINISHED" if complete else "KILLED")
 
     def _log_artifacts(self, front: set[str]) -> None:
         assert self._place is not None, "open comes first"
@@ -229,5 +262,5 @@ def trial_name(trial_id: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _safe(name: str) -> str:
-    """Returns a metric's name with what MLflow does not take replaced by `_`."""
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
+    """Returns a metric's name with what MLflow takes amiss replaced by `_`."""
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)

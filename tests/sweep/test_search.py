@@ -129,7 +129,7 @@ def test_a_trial_cut_off_twice_is_enqueued_once(tmp_path: Path) -> None:
 def test_nothing_is_left_running_after_a_sweep_that_was_stopped(tmp_path: Path) -> None:
     search = searcher(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
     search.suggest("ray")
-    mark_cut_off(search._ot_study)
+    mark_cut_off(search._ot_study, search.config, search.folder)
     assert TrialState.RUNNING not in states(search)
 
 
@@ -148,3 +148,25 @@ def test_every_sampler_draws_inside_the_domains(tmp_path: Path, sampler: Any) ->
         finish(folder, drawn["trial_id"])
         search.on_trial_complete(str(index))
     assert set(states(search)) == {optuna.trial.TrialState.COMPLETE}
+
+
+def test_what_finished_while_ray_was_stopping_is_told_as_it_stands_on_disk(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    search = searcher(config, folder)
+    finish(folder, search.suggest("ray")["trial_id"])
+    search.suggest("other")
+    mark_cut_off(search._ot_study, config, folder)
+    assert states(search) == [TrialState.COMPLETE, TrialState.FAIL]
+
+
+def test_a_sweep_that_was_renamed_goes_on_and_overwrites_nothing(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    search = searcher(config, folder)
+    finish(folder, search.suggest("ray")["trial_id"])
+    search.on_trial_complete("ray")
+    renamed = SweepFolder(folder.root.rename(tmp_path / "renamed"))
+    after = searcher(config, renamed)
+    assert states(after) == [TrialState.COMPLETE]
+    assert after.suggest("more")["trial_id"] == "0001"
+    (renamed.optuna_log).unlink()
+    assert searcher(config, renamed).suggest("without a journal")["trial_id"] == "0001"

@@ -4,7 +4,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from kdray.results.folder import SweepFolder, write_text
+from kdray.results.folder import SweepFolder, write_text, write_trial
 from kdray.results.records import EpochReport, TrialResult
 from kdray.tracking.record import SweepRecord, trial_name
 
@@ -117,3 +117,34 @@ def test_a_store_that_cannot_be_written_does_not_end_the_sweep(tmp_path: Path) -
 
 def test_a_run_is_named_so_that_a_person_can_read_it() -> None:
     assert trial_name("0007", PARAMETERS) == "0007 2 layers logit"
+
+
+def test_a_trial_that_finished_without_being_recorded_is_recorded_at_the_end(output: Path) -> None:
+    folder = SweepFolder(output / "missed")
+    record = SweepRecord(folder, None, None)
+    folder.root.mkdir()
+    record.open({})
+    record.start_trial("0000", PARAMETERS)
+    for trial_id in ("0000", "0001"):
+        metrics = {"macro_f1": 0.7, "f1_a//b": 0.5}
+        write_trial(folder, TrialResult(trial_id, "completed", PARAMETERS, metrics))
+    record.finish(SUMMARY, True)
+    runs = nested(output, "missed")
+    assert record.failure is None
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert runs["0001"].data.metrics == {"macro_f1": 0.7, "f1_a__b": 0.5}
+
+
+def test_a_folder_that_was_moved_is_recorded_anew(output: Path, tmp_path: Path) -> None:
+    folder = SweepFolder(output / "moving")
+    record = SweepRecord(folder, None, None)
+    folder.root.mkdir()
+    record.open({})
+    write_trial(folder, TrialResult("0000", "completed", PARAMETERS, {"macro_f1": 0.7}))
+    record.finish(SUMMARY, True)
+    moved = SweepFolder(folder.root.rename(tmp_path / "moved"))
+    again = SweepRecord(moved, None, None)
+    again.open({})
+    again.finish(SUMMARY, True)
+    assert again.failure is None
+    assert set(nested(tmp_path, "moved")) == {"parent", "0000"}

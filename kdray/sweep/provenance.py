@@ -1,0 +1,44 @@
+"""What a sweep was made from, written down so that it can be made again."""
+
+import importlib.metadata
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kdray import __version__
+from kdray.results.folder import SweepFolder, write_text
+from kdray.schema import SweepConfig
+
+VERSIONED = ("ray", "optuna", "mlflow", "torch", "transformers", "datasets", "numpy")
+
+
+def write_provenance(config: SweepConfig, folder: SweepFolder, command: str) -> None:
+    """Writes `sweep.yaml`; in a sweep that goes on only what it is asked for now is new."""
+    if folder.sweep_yaml.exists():
+        content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
+    else:
+        content = _provenance(config, command)
+    content["config"] = dict(config.content)
+    write_text(folder.sweep_yaml, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _provenance(config: SweepConfig, command: str) -> dict[str, Any]:
+    return {
+        "command": command,
+        "kdray": __version__,
+        "git_commit": _git_commit(config.base),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
+        "base": str(config.base),
+    }
+
+
+def _git_commit(folder: Path) -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None

@@ -179,3 +179,47 @@ def test_a_second_sweep_of_the_same_name_takes_another_folder(tmp_path: Path) ->
         subprocess.run(command, check=True, capture_output=True, timeout=200)
     assert {path.name for path in (tmp_path / "runs").glob("tiny*")} == {"tiny", "tiny-2"}
     assert (tmp_path / "runs" / "tiny-2" / "report.html").exists()
+
+
+def test_a_past_trial_takes_no_other_values(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "trial", tmp_path, "0000", "--set", "student.layers=2") == 2
+    assert "a past trial is done again as it was" in capsys.readouterr().err
+    assert run(monkeypatch, "trial", tmp_path) == 2
+    assert "name one of its trials" in capsys.readouterr().err
+
+
+@pytest.mark.ray
+def test_a_student_is_not_copied_into_a_folder_of_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    swept: Tiny,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    assert run(monkeypatch, "best", swept.folder.root, "--output", tmp_path / "mine") == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.ray
+def test_a_student_takes_the_place_of_another_student_whole(
+    monkeypatch: pytest.MonkeyPatch, swept: Tiny, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert run(monkeypatch, "best", swept.folder.root, "--output", tmp_path / "s") == 0
+        (tmp_path / "s" / "left-over.safetensors").touch()
+    assert run(monkeypatch, "best", swept.folder.root, "--output", tmp_path / "s") == 0
+    assert not (tmp_path / "s" / "left-over.safetensors").exists()
+
+
+def test_a_name_may_be_a_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    space = write_space(tmp_path, seed=-1)
+    assert run(monkeypatch, "sweep", space, "--name", "2024") == 2
+    said = capsys.readouterr().err
+    assert "seed" in said
+    assert "has 1 problem:" in said

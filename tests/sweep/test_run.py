@@ -124,6 +124,7 @@ def test_a_trial_that_diverges_is_failed_with_its_stage_and_the_sweep_goes_on(
     results = folder.results()
     assert [(r.status, r.stage) for r in results] == [("failed", "distil")] * 2
     assert "finite" in (results[0].error or "")
+    assert all(result.duration_s > 0 for result in results)
     assert states(config, folder) == [TrialState.FAIL] * 2
     assert {run.info.status for run in runs(output, "diverging")} == {"FINISHED", "FAILED"}
 
@@ -167,3 +168,16 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_results(output: Path) 
 def without_timings(metrics: Mapping[str, float]) -> dict[str, float]:
     timings = ("latency_ms", "latency_p95_ms", "speedup")
     return {name: value for name, value in metrics.items() if name not in timings}
+
+
+def test_a_time_budget_that_is_too_short_is_said_and_the_sweep_can_go_on(output: Path) -> None:
+    config = tiny_config(
+        output, name="hasty", training={"epochs": 500}, search={"time_budget_s": 4.0}
+    )
+    folder = SweepFolder(output / "hasty")
+    with pytest.raises(SweepError, match=r"time_budget_s ended before any trial did.*resume"):
+        run_sweep(config, folder, Launch(""), Console(file=io.StringIO()))
+    assert TrialState.RUNNING not in states(config, folder)
+    assert "RUNNING" not in {run.info.status for run in runs(output, "hasty")}
+    longer = tiny_config(output, name="hasty", search={"trials": 1})
+    assert run_sweep(longer, folder, Launch(""), Console(file=io.StringIO())).complete

@@ -1,5 +1,6 @@
 """Checking the searchable sections: whatever can be drawn must be valid."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -146,7 +147,10 @@ def _section_samples(section: str, node: Any) -> list[Any]:
     if section not in FAMILIES:
         return samples(node)
     rows: list[Any] = []
-    for method in _methods(node):
+    for named in _methods(node):
+        method = _meant(section, named)
+        if method is not named:
+            rows.append({"method": named})
         taken = options_taken(section, method)
         own = {k: v for k, v in node.items() if k != "method" and (taken is None or k in taken)}
         rows += [{"method": method, **row} for row in samples(own)]
@@ -157,13 +161,21 @@ def _methods(node: Mapping[str, Any]) -> list[Any]:
     return samples(node["method"]) if "method" in node else [None]
 
 
+def _meant(family: str, method: Any) -> Any:
+    """Returns the method that a misspelt one means, so that its options are checked as well."""
+    if not isinstance(method, str) or method in FAMILIES[family]:
+        return method
+    close = difflib.get_close_matches(method, FAMILIES[family], n=1)
+    return close[0] if close else method
+
+
 def _untaken(family: str, node: Any, path: str) -> list[Problem]:
     """Returns a problem for every option that no choosable method takes."""
     if isinstance(node, Choice):
         return [p for option in node.options for p in _untaken(family, option, path)]
     if isinstance(node, list):
         return [p for i, item in enumerate(node) for p in _untaken(family, item, dotted(path, i))]
-    methods = _methods(node)
+    methods = [_meant(family, method) for method in _methods(node)]
     options = [options_taken(family, method) for method in methods]
     taken = {key for option in options for key in option or ()}
     if None in options:

@@ -5,11 +5,11 @@ import pytest
 import yaml
 
 from kdray.config.domains import grid_values, samples
-from kdray.config.loading import Document, read_document
+from kdray.config.loading import read_document
 from kdray.config.sections import Training
 from kdray.data.base import SPLITS
 from kdray.errors import ConfigError
-from kdray.loading import load_sweep_config, parse_sweep_config
+from kdray.loading import load_sweep_config
 from kdray.schema import trial_config
 from tests.spaces import space, told
 
@@ -292,13 +292,3 @@ def test_a_space_survives_being_written_and_read_again(tmp_path: Path) -> None:
     )
     written = yaml.safe_dump(dict(space(text).content), sort_keys=False)
     assert space(written) == space(text)
-
-
-def test_what_is_written_down_holds_every_default_and_loads_to_the_same() -> None:
-    config = space("name: x\ntraining: {epochs: {choice: [1, 2]}}\nstudent: {layers: 2}")
-    content = dict(config.content)
-    assert content["training"] == Training().model_dump() | {"epochs": {"choice": [1, 2]}}
-    assert content["teacher"]["architecture"]["vocabulary_size"] == 4000
-    assert content["search"]["sampler"] == {"name": "tpe", "startup_trials": None}
-    again = parse_sweep_config(Document(content, {}, "sweep.yaml", config.base))
-    assert again == config

@@ -58,7 +58,7 @@ def write_tables(
         "name": folder.name,
         "teacher": verification["metrics"],
         "trials": {status: statuses.count(status) for status in get_args(Status)},
-        "hypervolume": _hypervolume(results, objectives, verification),
+        "hypervolume": front_hypervolume(results, objectives, verification),
         "reference_point": reference_point(objectives, verification),
         "front": front,
         "teacher_forward_examples": verification["forward_examples"],
@@ -105,11 +105,18 @@ def _sorting_column(directions: Sequence[Direction]) -> int:
     return min(1, len(directions) - 1)
 
 
-def _hypervolume(
+def front_hypervolume(
     results: Sequence[TrialResult],
     objectives: Mapping[str, Direction],
     verification: Mapping[str, Any],
 ) -> float:
+    """Returns the normalised hypervolume of what is completed, 0 where nothing is.
+
+    Args:
+        results: Results of a sweep.
+        objectives: Direction of each objective.
+        verification: What is in `teacher/verification.json`.
+    """
     return normalised_hypervolume(
         _completed(results, objectives)[1],
         list(reference_point(objectives, verification).values()),

@@ -1,16 +1,13 @@
 """What the driver does when a trial starts, reports or ends: record, show, keep the front."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune import Callback
 
-from kdray.config.sections import Direction
-from kdray.reporting.objectives import ideal_point, reference_point
-from kdray.reporting.pareto import normalised_hypervolume
 from kdray.reporting.reading import read_verification
-from kdray.reporting.summary import front_ids
+from kdray.reporting.summary import front_hypervolume, front_ids
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, TrialResult
 from kdray.schema import SweepConfig
@@ -36,7 +33,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
         self._progress = progress
         self._threads = threads
         self._results = {result.trial_id: result for result in folder.results()}
-        self._score = hypervolume_of(config.objectives, folder)
+        self._verification = read_verification(folder)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore of its own; kdray resumes from its own files.
@@ -75,47 +72,19 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
             result = store_failed(self._folder, setup, Failure("distil", reason))
         self._results[result.trial_id] = result
         self._record.finish_trial(result)
-        self._drop_dominated()
-        self._progress.finished(result, self._score(self._results))
-
-    def _drop_dominated(self) -> None:
-        if self._config.search.keep == "front":
-            drop_dominated(self._folder, self._config.objectives, self._results)
+        drop_dominated(self._config, self._folder, self._results)
+        results = list(self._results.values())
+        score = front_hypervolume(results, self._config.objectives, self._verification)
+        self._progress.finished(result, score)
 
 
 def drop_dominated(
-    folder: SweepFolder,
-    objectives: Mapping[str, Direction],
-    results: Mapping[str, TrialResult],
+    config: SweepConfig, folder: SweepFolder, results: Mapping[str, TrialResult]
 ) -> None:
-    """Deletes the weights of every finished trial that is not on the front."""
-    front = set(front_ids(list(results.values()), objectives))
+    """Deletes the weights of every finished trial that is not on the front, if only it is kept."""
+    if config.search.keep != "front":
+        return
+    front = set(front_ids(list(results.values()), config.objectives))
     for student in (folder.root / "students").glob("[!.]*"):
         if student.name in results and student.name not in front:
             shutil.rmtree(student)
-
-
-def hypervolume_of(
-    objectives: Mapping[str, Direction], folder: SweepFolder
-) -> Callable[[Mapping[str, TrialResult]], float]:
-    """Returns the function from results to the normalised hypervolume of their front."""
-    import numpy as np
-
-    verification = read_verification(folder)
-    reference = reference_point(objectives, verification)
-    ideal = ideal_point(objectives, verification)
-    names = list(objectives)
-
-    def score(results: Mapping[str, TrialResult]) -> float:
-        completed = [r for r in results.values() if r.status == "completed"]
-        if not completed:
-            return 0.0
-        points = np.array([[r.metrics[name] for name in names] for r in completed])
-        return normalised_hypervolume(
-            points,
-            np.array([reference[name] for name in names]),
-            np.array([ideal[name] for name in names]),
-            list(objectives.values()),
-        )
-
-    return score

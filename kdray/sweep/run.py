@@ -150,8 +150,7 @@ def finish(
         SweepError: If no trial completed.
     """
     results = {result.trial_id: result for result in folder.results()}
-    if config.search.keep == "front":
-        drop_dominated(folder, config.objectives, results)
+    drop_dominated(config, folder, results)
     busy = sum(result.duration_s for result in results.values())
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
     write_report(folder)

@@ -5,7 +5,7 @@ from typing import Any
 
 from kdray.config.domains import Domain, contains, describe, domains_in, grid_values, samples
 from kdray.config.drawing import draw, flatten
-from kdray.config.sections import Search
+from kdray.config.search import Search
 from kdray.config.validation import dotted, nearest, shown
 from kdray.errors import Problem
 from kdray.schema import options_taken

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from kdray.config.loading import Document
-from kdray.config.sections import Resources, Search, Tracking
+from kdray.config.search import Search
+from kdray.config.sections import Resources, Tracking
 from kdray.config.validation import Section, checked, nearest, shown
 from kdray.errors import ConfigError, Problem
 

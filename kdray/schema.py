@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from kdray.config.drawing import Choose, Drawn, draw
+from kdray.config.search import Search
 from kdray.config.sections import (
     Direction,
     Evaluation,
     Resources,
-    Search,
     Student,
     Teacher,
     Tracking,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kdray.config.domains import parse_tree
-from kdray.config.sections import Search
+from kdray.config.search import Search
 from kdray.point_checks import search_problems
 
 SPACE = parse_tree(

@@ -1,7 +1,7 @@
 """The plain sections of a search-space file: no domains, except in `training` and `student`."""
 
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -67,6 +67,19 @@ class Verification(Section):
     on_failure: Literal["stop", "warn"] = Field("stop", description="End the sweep, or go on.")
 
 
+class Cache(Section):
+    """Where the teacher's outputs on the training set are kept for all trials."""
+
+    where: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto",
+        description="memory: Ray's object store; disk: mapped files; auto: memory for what fits, "
+        "disk for the rest; off: every trial runs the teacher.",
+    )
+    budget_mb: float = Field(
+        2000.0, gt=0, description="Most that is kept; the rest is computed in the loop."
+    )
+
+
 class Teacher(Section):
     """Who teaches."""
 
@@ -82,6 +95,7 @@ class Teacher(Section):
     verify: Verification = Field(
         default_factory=Verification, description="When it is good enough."
     )
+    cache: Cache = Field(default_factory=Cache, description="What is kept of its outputs.")
 
     @model_validator(mode="after")
     def _a_new_teacher_is_trained(self) -> "Teacher":
@@ -127,73 +141,19 @@ class Evaluation(Section):
     )
 
 
-class Tpe(Section):
-    """Tree-structured Parzen estimator, for several objectives (Ozaki et al., 2022)."""
+class Bound(Section):
+    """What a metric of a student must keep to."""
 
-    name: Literal["tpe"] = "tpe"
-    startup_trials: int | None = Field(
-        None, ge=1, description="Random trials first; null: a third of the trials, 4 to 10."
-    )
+    minimum: float | None = Field(None, description="The least value that is good enough.")
+    maximum: float | None = Field(None, description="The largest value that is good enough.")
 
-
-class Nsga2(Section):
-    """Non-dominated sorting genetic algorithm (Deb et al., 2002)."""
-
-    name: Literal["nsga2"] = "nsga2"
-    population_size: int = Field(10, ge=2, description="Trials a generation.")
-
-
-class Gp(Section):
-    """Gaussian process with expected hypervolume improvement."""
-
-    name: Literal["gp"] = "gp"
-    startup_trials: int = Field(6, ge=1, description="Random trials first.")
-
-
-class RandomSearch(Section):
-    """Independent draws."""
-
-    name: Literal["random"] = "random"
-
-
-class Grid(Section):
-    """Every combination once; continuous domains are refused."""
-
-    name: Literal["grid"] = "grid"
-
-
-class PointsOnly(Section):
-    """Nothing but `search.points`."""
-
-    name: Literal["none"] = "none"
-
-
-Sampler = Annotated[
-    Tpe | Nsga2 | Gp | RandomSearch | Grid | PointsOnly, Field(discriminator="name")
-]
-
-
-class Search(Section):
-    """How the space is searched."""
-
-    trials: int = Field(24, ge=1, description="Trials in all; a grid or points may be fewer.")
-    sampler: Sampler = Field(
-        default_factory=Tpe,
-        description="tpe, nsga2, gp, random, grid or none, or a mapping with options.",
-    )
-    scheduler: Literal["fifo"] = Field("fifo", description="Every trial runs to its end.")
-    time_budget_s: float | None = Field(None, gt=0, description="No new trials after that.")
-    points: list[dict[str, Any]] = Field(
-        default_factory=list, description="Configurations to try first."
-    )
-    keep: Literal["front", "all", "none"] = Field("front", description="Whose weights are kept.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_name_is_a_sampler(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("sampler"), str):
-            return {**value, "sampler": {"name": value["sampler"]}}
-        return value
+    @model_validator(mode="after")
+    def _there_is_one(self) -> "Bound":
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("needs a `minimum` or a `maximum`")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
 
 
 class Resources(Section):

@@ -11,7 +11,7 @@ from optuna.samplers import (
 
 from kdray.config.domains import Choice, Domain
 from kdray.config.drawing import Drawn
-from kdray.config.sections import Gp, Nsga2, Search, Tpe
+from kdray.config.search import Gp, Nsga2, Search, Tpe
 from kdray.schema import SweepConfig
 
 

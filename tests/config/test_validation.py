@@ -3,7 +3,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from kdray.config.sections import Search, Student, Training
+from kdray.config.search import Search
+from kdray.config.sections import Student, Training
 from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 
 

@@ -1,5 +1,7 @@
 """The command line. Each command is short; what it needs is imported when it runs."""
 
+import atexit
+import gc
 import json
 import os
 import shlex
@@ -127,6 +129,8 @@ def main() -> None:
     """Runs the command line: exit code 2 for wrong input, 1 for a sweep that failed."""
     # Threads that spin while they wait stand still when another process has a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Else the interpreter looks through millions of objects for three seconds before it ends.
+    atexit.register(gc.freeze)
     try:
         app()
     except KdrayError as error:

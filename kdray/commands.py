@@ -36,6 +36,10 @@ def launch_sweep(
     config: SweepConfig, folder: SweepFolder, command: str, address: str | None
 ) -> None:
     """Runs a sweep in a new folder and prints its front."""
+    from kdray.sweep.starting import preload, start_ray
+
+    preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))
+    start_ray(address)
     from kdray.sweep.run import Launch, run_sweep
 
     console = Console()
@@ -95,7 +99,7 @@ def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepCo
     """
     written = read_sweep(folder)
     document = Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))
-    return parse_sweep_config(with_overrides(document, assignments))
+    return parse_sweep_config(with_overrides(document, assignments), begun=True)
 
 
 def run_one_trial(

@@ -10,15 +10,21 @@ from typing import Any
 
 from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
-from kdray.config.sections import Student, Teacher, Training
+from kdray.config.sections import Teacher
 from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.errors import ConfigError, Problem
-from kdray.metric_checks import objective_problems, verification_problems
+from kdray.metric_checks import (
+    checked_constraints,
+    objective_problems,
+    verification_problems,
+)
 from kdray.point_checks import search_problems
 from kdray.profile import with_profile
-from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data
+from kdray.scheduler_checks import scheduler_problems
+from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data, filled
 from kdray.space_checks import space_problems, weight_problems
+from kdray.warm_start import earlier_sweeps, folder_problems
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -42,11 +48,17 @@ def load_sweep_config(
     return parse_sweep_config(with_overrides(document, overrides))
 
 
-def parse_sweep_config(document: Document) -> SweepConfig:
-    """Returns the configuration that a document holds; see `load_sweep_config`."""
+def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
+    """Returns the configuration that a document holds; see `load_sweep_config`.
+
+    Args:
+        document: A search-space file, or what a sweep wrote down.
+        begun: Whether the sweep has begun: what it learnt from earlier ones is known then, and
+            their folders may be gone.
+    """
     given = {key: value for key, value in document.content.items() if value is not None}
     content = {"name": _default_name(document.source), **DEFAULTS, **given}
-    content |= _filled(content)
+    content |= filled(content)
     first = [*_unknown_sections(content), *_misplaced_domains(content)]
     space = {key: parse_tree(content[key], key, first) for key in SEARCHABLE}
     data, problems = checked_data(content["data"])
@@ -57,38 +69,43 @@ def parse_sweep_config(document: Document) -> SweepConfig:
     problems += _name_problems(content)
     problems += _file_problems(content, document.base)
     problems += objective_problems(content["objectives"], data)
+    constraints, wrong = checked_constraints(content["constraints"], data)
+    problems += wrong
     problems += _teacher_problems(sections["teacher"], data)
     problems += space_problems(space, data, sections["teacher"])
     if not first:
         problems += search_problems(space, sections["search"])
+        problems += scheduler_problems(space, sections["search"], content["objectives"])
+    if not begun:
+        problems += folder_problems(sections["search"], document.base)
     consequences = [p for p in problems if not any(within(p.where, q.where) for q in first)]
     if first or consequences or document.problems:
         raise ConfigError(_with_lines(document, [*first, *consequences]), document.source)
     assert data is not None
     resolved: dict[str, Section] = {"data": data, **sections}
-    return SweepConfig(
+    config = SweepConfig(
         name=content["name"],
         seed=content["seed"],
         data=data,
         space=space | {"student": _located(space["student"], document.base)},
         objectives=dict(content["objectives"]),
+        constraints=constraints,
         base=document.base,
-        content=content | {k: v.model_dump(mode="json") for k, v in resolved.items()},
+        content=content
+        | {k: v.model_dump(mode="json") for k, v in resolved.items()}
+        | {"constraints": constraints},
         **sections,
     )
+    if not begun:
+        _check_warm_start(config, document)
+    return config
 
 
-def _filled(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `student` and `training` with the defaults of what they leave out.
-
-    What a method takes by default depends on the method that is drawn; see `kdray methods`.
-    """
-    defaults = {"student": Student(), "training": Training()}
-    return {
-        name: section.model_dump(mode="json", exclude_none=True) | dict(content[name])
-        for name, section in defaults.items()
-        if isinstance(content[name], Mapping) and not set(content[name]) & set(DOMAIN_NAMES)
-    }
+def _check_warm_start(config: SweepConfig, document: Document) -> None:
+    try:
+        earlier_sweeps(config)
+    except ConfigError as error:
+        raise ConfigError(_with_lines(document, error.problems), document.source) from None
 
 
 def _with_lines(document: Document, problems: Sequence[Problem]) -> list[Problem]:

@@ -1,13 +1,14 @@
-"""Checking the names of metrics: in `objectives` and in `teacher.verify`."""
+"""Checking the names of metrics: in `objectives`, `constraints` and `teacher.verify`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdray.config.sections import Teacher
-from kdray.config.validation import dotted, nearest, shown
+from kdray.config.sections import Bound, Teacher
+from kdray.config.validation import checked, dotted, nearest, shown
 from kdray.data.base import DataSource, Labels
 from kdray.errors import Problem
 from kdray.evaluation.metrics import QUALITY, known_metrics
+from kdray.results.feasibility import Bounds
 
 CLASS_METRIC = "f1_"
 
@@ -35,6 +36,38 @@ def objective_problems(objectives: Any, data: DataSource | None) -> list[Problem
     return problems
 
 
+def checked_constraints(value: Any, data: DataSource | None) -> tuple[Bounds, list[Problem]]:
+    """Returns the bounds that `constraints` holds, and what is wrong with it.
+
+    Args:
+        value: What the file holds.
+        data: The data source, if it is valid.
+    """
+    if not isinstance(value, Mapping):
+        rule = "must map metrics to bounds, such as {size_mb: {maximum: 2.0}}"
+        return {}, [Problem("constraints", f"{rule}, but got {shown(value)}")]
+    bounds: dict[str, dict[str, float]] = {}
+    problems: list[Problem] = []
+    for name, sides in value.items():
+        where = dotted("constraints", name)
+        bound, wrong = checked(Bound, sides, where)
+        problems += [*_constrained_problems(name, where, data), *wrong]
+        bounds[name] = {} if bound is None else bound.model_dump(exclude_none=True)
+    return bounds, problems
+
+
+def _constrained_problems(name: Any, where: str, data: DataSource | None) -> list[Problem]:
+    # Retention needs a teacher's value, so it is no metric of the table, but every trial has it.
+    known = [*known_metrics(data), "retention"]
+    if name in known or _may_be_a_class(name, data):
+        return []
+    validated = str(name).removeprefix("test_")
+    if validated != name and (validated in known or _may_be_a_class(validated, data)):
+        message = f"is measured on test, which decides nothing; constrain {validated!r} instead"
+        return [Problem(where, message)]
+    return [Problem(where, f"no such metric{nearest(name, known)}")]
+
+
 def verification_problems(teacher: Teacher | None, data: DataSource | None) -> list[Problem]:
     """Returns what is wrong with the metric that decides whether a teacher is good enough."""
     if teacher is None or _may_be_a_class(teacher.verify.metric, data):
@@ -48,10 +81,11 @@ def verification_problems(teacher: Teacher | None, data: DataSource | None) -> l
 
 
 def class_metric_problems(
-    objectives: Mapping[str, str], teacher: Teacher, labels: Labels
+    objectives: Iterable[str], constraints: Iterable[str], teacher: Teacher, labels: Labels
 ) -> list[Problem]:
     """Returns every `f1_<class>` that names no class, once the data are read."""
     named = {dotted("objectives", name): name for name in objectives}
+    named |= {dotted("constraints", name): name for name in constraints}
     named["teacher.verify.metric"] = teacher.verify.metric
     known = [CLASS_METRIC + name for name in labels.names]
     return [

@@ -1,4 +1,4 @@
-"""Checking `search`: whether its points and its grid fit the space."""
+"""Checking `search`: whether its points, its grid and its warm start fit the space."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,12 @@ from kdray.config.validation import dotted, nearest, shown
 from kdray.errors import Problem
 from kdray.schema import options_taken
 
+# The samplers that draw by what earlier trials came to.
+LEARNING = ("tpe", "nsga2", "gp")
+
 
 def search_problems(space: Mapping[str, Any], search: Search | None) -> list[Problem]:
-    """Returns what is wrong with grid and points.
+    """Returns what is wrong with grid, points and warm start.
 
     Args:
         space: The searchable sections, their domains parsed and without problems.
@@ -28,6 +31,9 @@ def search_problems(space: Mapping[str, Any], search: Search | None) -> list[Pro
             for path, domain in domains
             if grid_values(domain) is None
         ]
+    if search.warm_start and search.sampler.name not in LEARNING:
+        message = f"teaches `sampler: {search.sampler.name}` nothing; take {', '.join(LEARNING)}"
+        problems.append(Problem("search.warm_start", message))
     only_points = search.sampler.name == "none"
     if only_points and domains and not search.points:
         problems.append(Problem("search.points", "is required with `sampler: none`"))

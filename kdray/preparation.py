@@ -19,15 +19,17 @@ from kdray.errors import ConfigError, Problem
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
 from kdray.metric_checks import class_metric_problems
-from kdray.models.building import ModelState, freeze, load_classifier, thaw
+from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
+from kdray.teacher.cache import content_key
+from kdray.teacher.keeping import HERE, Asked, Place, keep_outputs
 from kdray.teacher.making import fine_tune, located, untrained_teacher
-from kdray.teacher.outputs import TeacherOutputs, compute_outputs
-from kdray.teacher.storage import load_outputs, load_verified, save_teacher
+from kdray.teacher.outputs import TeacherOutputs
+from kdray.teacher.storage import load_verified, note_outputs, written_teacher
 from kdray.teacher.verify import Verified, verify
 
 Say = Callable[[str], None]
@@ -73,12 +75,15 @@ class Data:
         return {name: encode(tokenizer, part, max_length) for name, part in self.examples.items()}
 
 
-def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
-    """Prepares a sweep; nothing is written (see `store`).
+def prepare(
+    config: SweepConfig, say: Say = lambda line: None, place: Place = HERE
+) -> PreparedSweep:
+    """Prepares a sweep.
 
     Args:
         config: The sweep.
         say: Takes a line about what is being done.
+        place: Where `teacher/` is written, from which `rebuild` makes the same again.
 
     Raises:
         ConfigError: If data, teacher and space do not fit each other.
@@ -92,13 +97,12 @@ def prepare(config: SweepConfig, say: Say = lambda line: None) -> PreparedSweep:
     if config.teacher.training is not None:
         model = fine_tune(model, config.teacher, data.labels, splits, _progress(say))
     teacher = Student(model, tokenizer, data.labels, config.data.max_length)
-    prepared = assemble(config, teacher, splits, needs)
-    metrics, outputs = prepared.verified.metrics, prepared.outputs
-    metric = config.teacher.verify.metric
+    prepared = assemble(config, teacher, splits, needs, place)
+    metrics, metric = prepared.verified.metrics, config.teacher.verify.metric
     say(
         f"teacher: {metric} {metrics.get(metric, math.nan):.3f} on validation, "
         f"{metrics['size_mb']:.2f} MB; "
-        f"outputs on the training set: {outputs.size_mb:.0f} MB"
+        f"outputs on the training set: {describe(prepared.outputs)}"
     )
     return prepared
 
@@ -115,15 +119,20 @@ def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
 
 
 def assemble(
-    config: SweepConfig, teacher: Student, splits: Mapping[str, Dataset], needs: Needs
+    config: SweepConfig,
+    teacher: Student,
+    splits: Mapping[str, Dataset],
+    needs: Needs,
+    place: Place = HERE,
 ) -> PreparedSweep:
-    """Verifies a trained teacher, runs it over the training set once, and freezes it.
+    """Verifies a trained teacher, freezes it, and runs it over the training set once.
 
     Args:
         config: The sweep.
         teacher: The trained teacher, with all that is needed to use it.
         splits: train, validation and test, encoded.
         needs: What trials read of the teacher besides its logits.
+        place: Where the teacher is written, once it is good enough, and its outputs are kept.
 
     Raises:
         ConfigError: If an objective cannot be measured on these data.
@@ -141,29 +150,42 @@ def assemble(
         teacher_digest(state),
     )
     _check_measurable(config, metrics)
-    outputs = compute_outputs(model, splits["train"], needs)
+    key = content_key(verified.digest, state.config, teacher.tokenizer, splits["train"])
+    asked, cache = Asked(model, splits["train"], needs, key), config.teacher.cache
+    if place.folder is None:
+        outputs = keep_outputs(asked, cache, place)
+    else:
+        with written_teacher(place.folder, model, teacher.tokenizer, verified) as staging:
+            outputs = keep_outputs(asked, cache, replace(place, staging=staging))
+        note_outputs(place.folder, outputs)
     return PreparedSweep(
         labels, teacher.max_length, splits, state, teacher.tokenizer, verified, outputs
     )
 
 
-def store(sweep: PreparedSweep, folder: SweepFolder) -> None:
-    """Writes `teacher/`, from which `rebuild` makes the same again."""
-    save_teacher(folder, thaw(sweep.teacher), sweep.tokenizer, sweep.outputs, sweep.verified)
+def rebuild(
+    config: SweepConfig, folder: SweepFolder, store_bytes: float = math.inf
+) -> PreparedSweep:
+    """Returns what `prepare` returned, from the sweep's folder.
 
+    The teacher is run again only for outputs that are not there any more.
 
-def rebuild(config: SweepConfig, folder: SweepFolder) -> PreparedSweep:
-    """Returns what `prepare` returned, from the sweep's folder; the teacher is not run again."""
+    Args:
+        config: The sweep.
+        folder: Its folder.
+        store_bytes: What is free in Ray's object store.
+    """
     data = read_data(config)
     model, tokenizer = load_classifier(str(folder.teacher), "teacher", data.labels, False)
+    splits = data.encoded(tokenizer, config.data.max_length)
+    needs = teacher_needs(config, data.labels, model.config)
+    state, verified = freeze(model), load_verified(folder)
+    key = content_key(verified.digest, state.config, tokenizer, splits["train"])
+    asked = Asked(model, splits["train"], needs, key)
+    outputs = keep_outputs(asked, config.teacher.cache, Place(folder, store_bytes))
+    note_outputs(folder, outputs)
     return PreparedSweep(
-        data.labels,
-        config.data.max_length,
-        data.encoded(tokenizer, config.data.max_length),
-        freeze(model),
-        tokenizer,
-        load_verified(folder),
-        load_outputs(folder.teacher_outputs),
+        data.labels, config.data.max_length, splits, state, tokenizer, verified, outputs
     )
 
 
@@ -178,7 +200,7 @@ def read_data(config: SweepConfig) -> Data:
     training = config.teacher.training
     weights = training.class_weights if training else "none"
     problems = weight_problems("teacher.training", weights, len(labels.names))
-    problems += class_metric_problems(config.objectives, config.teacher, labels)
+    problems += class_metric_problems(config.objectives, config.constraints, config.teacher, labels)
     if problems:
         raise ConfigError(problems)
     return Data(labels, examples)
@@ -220,6 +242,19 @@ def teacher_digest(state: ModelState) -> str:
     return digest.hexdigest()
 
 
+def describe(outputs: TeacherOutputs) -> str:
+    """Returns where the outputs are: "12 MB in memory, 30 MB on disk, hidden.1 in the loop"."""
+    plan = outputs.plan
+    parts = [
+        f"{outputs.size_mb(names):.0f} MB {where}"
+        for names, where in ((plan.memory, "in memory"), (plan.disk, "on disk"))
+        if names
+    ]
+    parts += [f"{', '.join(plan.in_loop)} in the loop (teacher.cache)"] if plan.in_loop else []
+    parts += ["taken from an earlier sweep"] if outputs.reused else []
+    return ", ".join(parts)
+
+
 def _costs(model: Any, train: Dataset) -> dict[str, float]:
     probe = probe_inputs(train, best_device())
     latency = paired_latency(model, model, probe)
@@ -227,11 +262,15 @@ def _costs(model: Any, train: Dataset) -> dict[str, float]:
 
 
 def _check_measurable(config: SweepConfig, metrics: Mapping[str, float]) -> None:
-    """Refuses an objective that cannot be measured, as AUROC where a class does not occur."""
-    known = {*metrics, "speedup"}
+    """Refuses a metric that cannot be measured, as AUROC where a class does not occur."""
+    known = {*metrics, "speedup", "retention"}
     problems = [
-        Problem(f"objectives.{name}", "cannot be measured: not every class is in validation")
-        for name in config.objectives
+        Problem(f"{section}.{name}", "cannot be measured: not every class is in validation")
+        for section, names in (
+            ("objectives", config.objectives),
+            ("constraints", config.constraints),
+        )
+        for name in names
         if name not in known
     ]
     if problems:

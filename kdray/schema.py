@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdray.config.domains import DOMAIN_NAMES
 from kdray.config.drawing import Choose, Drawn, draw
 from kdray.config.search import Search
 from kdray.config.sections import (
@@ -24,6 +25,7 @@ from kdray.distillation.table import DISTILLATION
 from kdray.errors import ConfigError, Problem
 from kdray.pruning.base import PruningMethod
 from kdray.pruning.table import PRUNING
+from kdray.results.feasibility import Bounds
 
 FAMILIES: dict[str, Mapping[str, type[Section]]] = {
     "pruning": PRUNING,
@@ -37,7 +39,7 @@ PLAIN: dict[str, type[Section]] = {
     "resources": Resources,
     "tracking": Tracking,
 }
-TOP_LEVEL = ("name", "seed", "data", "objectives", *SEARCHABLE, *PLAIN)
+TOP_LEVEL = ("name", "seed", "data", "objectives", "constraints", *SEARCHABLE, *PLAIN)
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "data": {"source": "synthetic"},
@@ -46,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "distillation": {"method": "logit"},
     "training": {},
     "objectives": {"macro_f1": "maximize", "size_mb": "minimize"},
+    "constraints": {},
     **{name: {} for name in PLAIN},
 }
 
@@ -74,6 +77,7 @@ class SweepConfig:
         space: The searchable sections, their domains parsed.
         evaluation: How students are measured.
         objectives: Metrics and what is better of each.
+        constraints: Metrics and the bounds that a feasible trial keeps to.
         search: How the space is searched.
         resources: What one trial gets.
         tracking: Where MLflow records.
@@ -88,6 +92,7 @@ class SweepConfig:
     space: Mapping[str, Any]
     evaluation: Evaluation
     objectives: dict[str, Direction]
+    constraints: Bounds
     search: Search
     resources: Resources
     tracking: Tracking
@@ -105,6 +110,19 @@ def options_taken(section: str, method: Any) -> frozenset[str] | None:
     if not isinstance(method, str) or method not in family:
         return None
     return frozenset(family[method].model_fields)
+
+
+def filled(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `student` and `training` with the defaults of what they leave out.
+
+    What a method takes by default depends on the method that is drawn; see `kdray methods`.
+    """
+    defaults = {"student": Student(), "training": Training()}
+    return {
+        name: section.model_dump(mode="json", exclude_none=True) | dict(content[name])
+        for name, section in defaults.items()
+        if isinstance(content[name], Mapping) and not set(content[name]) & set(DOMAIN_NAMES)
+    }
 
 
 def trial_config(

@@ -13,22 +13,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdray.data.batches import Batch
 from kdray.distillation.base import Shape
 from kdray.distillation.objective import distillation_terms
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
 from kdray.evaluation.quality import quality
-from kdray.models.building import config_of, keep_layers, load_classifier, new_classifier, thaw
+from kdray.models.building import (
+    borrow,
+    config_of,
+    keep_layers,
+    load_classifier,
+    new_classifier,
+    thaw,
+)
+from kdray.models.first_position import first_position_only
 from kdray.models.inference import predict_logits
-from kdray.models.outputs import Outputs, best_device, with_attentions
+from kdray.models.outputs import best_device, with_attentions
 from kdray.models.packing import to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
 from kdray.pruning.base import Pruned
-from kdray.results.records import EpochReport, Stage
+from kdray.results.records import TEACHER_EXAMPLES, EpochReport, Stage
 from kdray.schema import TrialConfig
+from kdray.teacher.lessons import Lessons
 from kdray.training.best import BestEpoch
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
@@ -124,6 +132,13 @@ def check_teacher(sweep: PreparedSweep) -> None:
 
 def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
+    model = _initial_student(config, sweep)
+    if config.student.embeddings == "frozen":
+        model.get_input_embeddings().requires_grad_(False)
+    return model
+
+
+def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     options = config.student
     if options.architecture is not None:
         shape = options.architecture
@@ -164,25 +179,25 @@ def distil(
     with_attentions(model, bool(student_needs.attentions))
     truth = Truth(sweep.labels, torch.tensor(train_set.targets))
 
-    def teach(batch: Batch, length: int) -> Outputs:
-        return sweep.outputs.batch(batch.rows, length, teacher_needs, device)
-
-    terms = distillation_terms(method, model, match, teach, truth)
+    lessons = Lessons(sweep.outputs, sweep.teacher, teacher_needs, device)
+    terms = distillation_terms(method, model, match, lessons, truth)
     best = BestEpoch(config.selection_metric)
     epochs: list[EpochReport] = []
-    costs = measure_size(model, probe_inputs(train_set, device))
+    probe = probe_inputs(train_set, device)
+    costs = measure_size(model, probe)
     costs |= {"size_mb": stored_mb(as_student(model, config, sweep))}
 
     def after_epoch(epoch: EpochTraining) -> None:
         logits = predict_logits(model, sweep.splits["validation"])
         metrics = quality(logits, sweep.splits["validation"].targets, sweep.labels)
         best.offer(epoch.epoch, metrics, model)
-        report = _report(epoch, config, metrics | costs)
+        report = _report(epoch, config, metrics | costs, lessons.count())
         epochs.append(report)
         on_epoch(report)
 
     learner = Learner(model, [match.projections], pruned.masks)
-    train(learner, train_set, terms, config.training, after_epoch)
+    with first_position_only(model, probe, student_needs):
+        train(learner, train_set, terms, config.training, after_epoch)
     best.restore(model)
     with_attentions(model, False)
     return _Distilled(model, tuple(epochs), best.epoch)
@@ -195,10 +210,11 @@ def evaluate(
     device = best_device()
     rounded = to_format(model.state_dict(), config.student.weights)
     model.load_state_dict({name: tensor.float() for name, tensor in rounded.items()})
-    measured = measure_quality(model, sweep.splits, sweep.labels, config.evaluation)
     probe = probe_inputs(sweep.splits["train"], device)
+    with first_position_only(model, probe):
+        measured = measure_quality(model, sweep.splits, sweep.labels, config.evaluation)
     metrics = dict(measured.metrics) | measure_size(model, probe)
-    teacher = thaw(sweep.teacher).to(device)
+    teacher = borrow(sweep.teacher).to(device)
     metrics |= paired_latency(model, teacher, probe)
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     student = as_student(model.cpu(), config, sweep, measured.thresholds)
@@ -246,10 +262,13 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _report(epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float]) -> EpochReport:
+def _report(
+    epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float], asked: int
+) -> EpochReport:
     training = {"loss": epoch.loss, "learning_rate": epoch.learning_rate}
     training |= {f"loss_share_{name}": share for name, share in epoch.loss_share.items()}
     training |= {f"gradient_share_{name}": share for name, share in epoch.gradient_share.items()}
+    training |= {TEACHER_EXAMPLES: float(asked)} if asked else {}
     return EpochReport(epoch.epoch, config.training.epochs, metrics, training, epoch.duration_s)
 
 

@@ -11,7 +11,7 @@ import yaml
 from kdray.errors import ConfigError, Problem
 from kdray.models.student import save_student
 from kdray.results.folder import SweepFolder, write_trial, written_whole
-from kdray.results.records import EpochReport, Stage, TrialResult
+from kdray.results.records import TEACHER_EXAMPLES, EpochReport, Stage, TrialResult
 from kdray.trial import Finished
 
 
@@ -57,6 +57,7 @@ def store_finished(
         parameters=setup.parameters,
         metrics=finished.metrics,
         epochs=len(finished.epochs),
+        teacher_forward_examples=_asked(finished.epochs),
         selected_epoch=finished.selected_epoch,
         duration_s=finished.duration_s,
     )
@@ -82,7 +83,38 @@ def store_failed(
         stage=failure.stage,
         error=failure.reason,
         epochs=len(epochs),
+        teacher_forward_examples=_asked(epochs),
         duration_s=failure.duration_s,
+    )
+    _write(folder, setup, result, epochs)
+    return result
+
+
+def store_stopped(
+    folder: SweepFolder,
+    setup: TrialSetup,
+    epochs: Sequence[EpochReport],
+    best: EpochReport,
+    duration_s: float,
+) -> TrialResult:
+    """Writes the result of a trial that a scheduler stops, and returns it.
+
+    Args:
+        folder: The sweep's folder.
+        setup: What the trial is made from.
+        epochs: The epochs that it did.
+        best: The best of them; its metrics are the trial's.
+        duration_s: Seconds from its start.
+    """
+    result = TrialResult(
+        trial_id=setup.trial_id,
+        status="stopped_early",
+        parameters=setup.parameters,
+        metrics=best.metrics,
+        epochs=len(epochs),
+        teacher_forward_examples=_asked(epochs),
+        selected_epoch=best.epoch,
+        duration_s=duration_s,
     )
     _write(folder, setup, result, epochs)
     return result
@@ -101,6 +133,11 @@ def load_setup(folder: SweepFolder, trial_id: str) -> TrialSetup:
         raise ConfigError([Problem(str(folder.root), f"has no trial {trial_id!r}; it has {shown}")])
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     return TrialSetup(trial_id, content["sections"], content["parameters"], content["threads"])
+
+
+def _asked(epochs: Sequence[EpochReport]) -> int:
+    """Returns how many examples the teacher was run on in these epochs."""
+    return sum(int(report.training.get(TEACHER_EXAMPLES, 0)) for report in epochs)
 
 
 def _write(

@@ -42,7 +42,7 @@ def cluster() -> Iterator[None]:
     """Real Ray processes, started once for all tests."""
     import ray
 
-    from kdray.sweep.run import start_ray
+    from kdray.sweep.starting import start_ray
 
     start_ray(None)
     yield

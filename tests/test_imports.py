@@ -18,7 +18,7 @@ ORDER = [
     {"trial", "tracking", "reporting"},
     {"preparation"},
     {"loading"},
-    {"space_checks", "point_checks", "metric_checks", "profile"},
+    {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},
     {"schema"},
     {"distillation", "pruning", "teacher"},
     {"training"},

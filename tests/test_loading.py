@@ -16,7 +16,7 @@ from tests.spaces import space, told
 SPACES = sorted(Path(__file__).parents[1].joinpath("search_spaces").glob("*.yaml"))
 ONE_MISTAKE = [
     ("distilation: {method: logit}", "distilation: unknown section; did you mean 'distillation'?"),
-    ("3: {method: logit}", "3: unknown section; known: data, "),
+    ("3: {method: logit}", "3: unknown section; known: constrai"),
     ("training: {epoch: 3}", "training.epoch: unknown key; did you mean 'epochs'?"),
     ("training: {epochs: '3'}", "training.epochs: must be an integer, but got '3'; write it with"),
     ("training: {epochs: true}", "training.epochs: must be an integer, but got true"),
@@ -103,6 +103,11 @@ ONE_MISTAKE = [
     ("objectives: {macro_f2: maximize}", "objectives.macro_f2: no such metric; did you mean 'mac"),
     ("objectives: {size_mb: maximize}", "objectives.size_mb: must be 'minimize', but got 'maximi"),
     ("objectives: {f1_spamm: maximize}", "objectives.f1_spamm: no such metric; did you mean 'f1_"),
+    ("constraints: {size: {maximum: 2}}", "constraints.size: no such metric; did you mean 'size"),
+    ("constraints: {size_mb: {maximum: {uniform: [1, 2]}}}", "constraints.size_mb.maximum: takes"),
+    ("constraints: {test_ece: {maximum: 1}}", "constraints.test_ece: is measured on test, which d"),
+    ("search: {warm_start: runs/a}", "search.warm_start: must be a list, but got 'runs/a'"),
+    ("search: {warm_start: [runs/a]}", "search.warm_start.0: no such folder: /nowhere/runs/a"),
     ("teacher: {verify: {metric: size_mb}}", "teacher.verify.metric: measures no quality: 'size_"),
     ("training: {epochs: 1, epochs: 2}", "training.epochs: stands twice; keep one of them"),
 ]
@@ -166,6 +171,14 @@ def test_a_file_that_sets_nothing_but_its_name_has_a_whole_configuration() -> No
     assert config.name == "all-defaults"
     assert config.objectives == {"macro_f1": "maximize", "size_mb": "minimize"}
     assert config.content["distillation"] == {"method": "logit"}
+
+
+def test_constraints_are_written_down_without_what_they_leave_open() -> None:
+    config = space("constraints: {size_mb: {maximum: 2}}")
+    assert config.constraints == {"size_mb": {"maximum": 2.0}}
+    assert config.content["constraints"] == {"size_mb": {"maximum": 2.0}}
+    assert space("seed: 1").constraints == {}
+    assert space(yaml.safe_dump(dict(config.content))) == config
 
 
 def test_a_section_that_is_null_has_its_defaults() -> None:

@@ -4,7 +4,12 @@ import pytest
 
 from kdray.config.sections import Teacher, Verification
 from kdray.data.base import Labels
-from kdray.metric_checks import class_metric_problems, objective_problems, verification_problems
+from kdray.metric_checks import (
+    checked_constraints,
+    class_metric_problems,
+    objective_problems,
+    verification_problems,
+)
 from kdray.schema import checked_data
 
 SINGLE, _ = checked_data({"source": "hub", "name": "x", "labels": "topic"})
@@ -69,9 +74,52 @@ def test_a_teacher_is_verified_by_a_metric_of_quality(
 def test_a_class_that_is_not_there_is_told_once_the_data_are_read() -> None:
     labels = Labels(("news", "sports"), "single_label")
     objectives = {"f1_sport": "maximize", "f1_news": "maximize", "size_mb": "minimize"}
-    found = class_metric_problems(objectives, teacher("f1_new"), labels)
+    found = class_metric_problems(objectives, ["f1_sprots"], teacher("f1_new"), labels)
     assert [str(problem) for problem in found] == [
         "objectives.f1_sport: no such class: 'f1_sport'; did you mean 'f1_sports'?",
+        "constraints.f1_sprots: no such class: 'f1_sprots'; did you mean 'f1_sports'?",
         "teacher.verify.metric: no such class: 'f1_new'; did you mean 'f1_news'?",
     ]
-    assert class_metric_problems({"f1_news": "maximize"}, teacher("macro_f1"), labels) == []
+    assert class_metric_problems(["f1_news"], ["f1_sports"], teacher("macro_f1"), labels) == []
+
+
+@pytest.mark.parametrize(
+    ("constraints", "data"),
+    [
+        ({}, MULTI),
+        ({"size_mb": {"maximum": 2}, "macro_f1": {"minimum": 0.7}}, MULTI),
+        ({"f1_a": {"minimum": 0.5}, "retention": {"minimum": 0.9}}, MULTI),
+        ({"f1_anything": {"minimum": 0.5}, "latency_ms": {"maximum": 5.0}}, SINGLE),
+        ({"f1_anything": {"minimum": 0.5}}, None),
+    ],
+)
+def test_every_validation_metric_may_be_constrained(constraints: Any, data: Any) -> None:
+    assert checked_constraints(constraints, data) == (constraints, [])
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ({"size": {"maximum": 2}}, "constraints.size: no such metric; did you mean 'size_mb'?"),
+        ({3: {"maximum": 2}}, "constraints.3: no such metric; known: accuracy, "),
+        (
+            {"test_macro_f1": {"minimum": 0.7}},
+            "constraints.test_macro_f1: is measured on test, which decides nothing; constrain "
+            "'macro_f1' instead",
+        ),
+        ({"test_f1_a": {"minimum": 0.7}}, "constraints.test_f1_a: is measured on test, which "),
+        ({"test_f1_c": {"minimum": 0.7}}, "constraints.test_f1_c: no such metric; "),
+        ({"size_mb": 2}, "constraints.size_mb: must be a mapping, but got 2"),
+        ({"size_mb": {}}, "constraints.size_mb: needs a `minimum` or a `maximum`"),
+        ({"size_mb": {"max": 2}}, "constraints.size_mb.max: unknown key; did you mean 'maximum'?"),
+        ({"size_mb": {"maximum": "2"}}, "constraints.size_mb.maximum: must be a number, but got '"),
+        (
+            {"size_mb": {"maximum": 1, "minimum": 2}},
+            "constraints.size_mb: minimum 2 is above maximum 1",
+        ),
+        (["size_mb"], "constraints: must map metrics to bounds, such as {size_mb: {maximum: 2.0}}"),
+    ],
+)
+def test_a_constraint_without_a_metric_or_a_bound_is_told(constraints: Any, message: str) -> None:
+    (found,) = checked_constraints(constraints, MULTI)[1]
+    assert str(found).startswith(message)

@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +10,23 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from kdray.errors import ConfigError
 from kdray.models.building import thaw
-from kdray.preparation import PreparedSweep, prepare, rebuild, store, teacher_digest
+from kdray.preparation import PreparedSweep, describe, prepare, rebuild, teacher_digest
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+from kdray.teacher.cache import Plan
+from kdray.teacher.keeping import Place
 from tests.tiny_sweep import tiny_config
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepConfig, PreparedSweep]:
-    config = tiny_config(tmp_path_factory.mktemp("space"))
-    return config, prepare(config)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> SweepFolder:
+    return SweepFolder(tmp_path_factory.mktemp("space") / "s")
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: SweepFolder) -> tuple[SweepConfig, PreparedSweep]:
+    config = tiny_config(folder.root.parent)
+    return config, prepare(config, place=Place(folder))
 
 
 def test_the_teacher_reads_the_training_set_once(
@@ -28,11 +37,9 @@ def test_the_teacher_reads_the_training_set_once(
 
 
 def test_only_the_layers_that_a_drawable_method_reads_are_kept(tmp_path: Path) -> None:
-    assert prepare(tiny_config(tmp_path)).outputs.hidden.keys() == {1, 2}
     changes = {"student": {"layers": 1}, "distillation": {"method": "hidden"}}
     outputs = prepare(tiny_config(tmp_path, **changes)).outputs
-    assert outputs.hidden.keys() == {2}
-    assert not outputs.attentions
+    assert outputs.columns.keys() == {"logits", "hidden.2"}
 
 
 def test_nothing_that_trials_share_can_be_written_to(
@@ -43,16 +50,18 @@ def test_nothing_that_trials_share_can_be_written_to(
         weights[...] = 0
 
 
-def test_a_sweep_is_rebuilt_from_its_folder_as_it_was(
-    prepared: tuple[SweepConfig, PreparedSweep], tmp_path: Path
+def test_a_sweep_is_rebuilt_from_its_folder_as_it_was_without_running_the_teacher(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
 ) -> None:
     config, sweep = prepared
-    folder = SweepFolder(tmp_path / "s")
-    store(sweep, folder)
     again = rebuild(config, folder)
+    assert again.outputs.forward_examples == 0
+    assert json.loads(folder.verification_json.read_text())["forward_examples"] == 200
     assert teacher_digest(again.teacher) == teacher_digest(sweep.teacher)
     assert again.verified == sweep.verified
-    assert np.array_equal(again.outputs.logits, sweep.outputs.logits)
+    assert again.outputs.columns.keys() == sweep.outputs.columns.keys()
+    for name in sweep.outputs.columns:
+        assert np.array_equal(again.outputs.array(name), sweep.outputs.array(name))
     for name, split in sweep.splits.items():
         ids: Any = split.columns["input_ids"]
         same: Any = again.splits[name].columns["input_ids"]
@@ -60,10 +69,8 @@ def test_a_sweep_is_rebuilt_from_its_folder_as_it_was(
 
 
 def test_the_teacher_on_disk_is_a_plain_transformers_folder(
-    prepared: tuple[SweepConfig, PreparedSweep], tmp_path: Path
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
 ) -> None:
-    folder = SweepFolder(tmp_path / "s")
-    store(prepared[1], folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder.teacher)
     words = AutoTokenizer.from_pretrained(folder.teacher)(["a text"], return_tensors="pt")
     expected = thaw(prepared[1].teacher)(**words).logits
@@ -72,35 +79,93 @@ def test_the_teacher_on_disk_is_a_plain_transformers_folder(
 
 
 def test_a_teacher_that_is_fine_tuned_already_is_used_as_it_is(
-    prepared: tuple[SweepConfig, PreparedSweep], tmp_path: Path
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
 ) -> None:
-    folder = SweepFolder(tmp_path / "s")
-    store(prepared[1], folder)
-    teacher = {"model": "s/teacher", "architecture": None}
-    loaded = prepare(tiny_config(tmp_path, "teacher.training=null", teacher=teacher))
+    base, teacher = folder.root.parent, {"model": "s/teacher", "architecture": None}
+    loaded = prepare(tiny_config(base, "teacher.training=null", teacher=teacher))
     assert teacher_digest(loaded.teacher) == teacher_digest(prepared[1].teacher)
     assert loaded.verified.metrics["macro_f1"] == prepared[1].verified.metrics["macro_f1"]
 
 
-def test_a_teacher_with_other_labels_is_refused(
-    prepared: tuple[SweepConfig, PreparedSweep], tmp_path: Path
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_second_sweep_on_the_same_teacher_and_data_reuses_its_outputs(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder, where: str
 ) -> None:
-    store(prepared[1], SweepFolder(tmp_path / "s"))
+    base, lines = folder.root.parent, list[str]()
+    teacher = {"model": "s/teacher", "architecture": None, "cache": {"where": where}}
+    config = tiny_config(base, "teacher.training=null", teacher=teacher)
+    second = prepare(config, lines.append, Place(SweepFolder(base / where)))
+    assert second.outputs.forward_examples == 0
+    assert "taken from an earlier sweep" in lines[-1]
+    for name in second.outputs.columns:
+        assert np.array_equal(second.outputs.array(name), prepared[1].outputs.array(name))
+
+
+def test_a_teacher_that_fails_on_the_training_set_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("kdray.teacher.keeping.compute_outputs", full)
+    with pytest.raises(OSError, match="disk full"):
+        prepare(tiny_config(tmp_path), place=Place(SweepFolder(tmp_path / "s")))
+    assert not list((tmp_path / "s").iterdir())
+
+
+def test_a_sweep_whose_outputs_are_gone_computes_them_again(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder, tmp_path: Path
+) -> None:
+    copy = SweepFolder(tmp_path / "s")
+    shutil.copytree(folder.teacher, copy.teacher)
+    shutil.rmtree(copy.teacher_outputs)
+    again = rebuild(prepared[0], copy)
+    assert again.outputs.forward_examples == 200
+    assert json.loads(copy.verification_json.read_text())["forward_examples"] == 400
+    for name in prepared[1].outputs.columns:
+        assert np.array_equal(again.outputs.array(name), prepared[1].outputs.array(name))
+
+
+def test_a_sweep_without_a_cache_runs_the_teacher_over_nothing_beforehand(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, teacher={"cache": {"where": "off"}})
+    folder, lines = SweepFolder(tmp_path / "s"), list[str]()
+    sweep = prepare(config, lines.append, Place(folder))
+    assert not sweep.outputs.columns
+    assert lines[-1].endswith(
+        f"{', '.join(sweep.outputs.plan.in_loop)} in the loop (teacher.cache)"
+    )
+    assert json.loads(folder.verification_json.read_text())["forward_examples"] == 0
+    assert not rebuild(config, folder).outputs.columns
+
+
+def test_it_is_said_where_the_outputs_are(
+    prepared: tuple[SweepConfig, PreparedSweep],
+) -> None:
+    plan = Plan(("logits",), ("hidden.1",), ("attentions.1", "attentions.2"))
+    outputs = replace(prepared[1].outputs, plan=plan, reused=True)
+    assert describe(outputs) == (
+        "0 MB in memory, 0 MB on disk, attentions.1, attentions.2 in the loop (teacher.cache), "
+        "taken from an earlier sweep"
+    )
+
+
+def test_a_teacher_with_other_labels_is_refused(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
+) -> None:
     changes: dict[str, Any] = {
         "data": {"labels": ["sexual", "bully"]},
         "teacher": {"model": "s/teacher", "architecture": None},
     }
-    config = tiny_config(tmp_path, "teacher.training=null", **changes)
+    config = tiny_config(folder.root.parent, "teacher.training=null", **changes)
     with pytest.raises(ConfigError, match=r"teacher\.model: .* but the data have"):
         prepare(config)
 
 
 def test_a_student_deeper_than_a_loaded_teacher_is_refused_before_any_training(
-    prepared: tuple[SweepConfig, PreparedSweep], tmp_path: Path
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
 ) -> None:
-    store(prepared[1], SweepFolder(tmp_path / "s"))
     teacher = {"model": "s/teacher", "architecture": None}
-    config = tiny_config(tmp_path, teacher=teacher, student={"layers": 3})
+    config = tiny_config(folder.root.parent, teacher=teacher, student={"layers": 3})
     with pytest.raises(ConfigError, match=r"student\.layers: must be at most the teacher's 2"):
         prepare(config, pytest.fail)
 
@@ -111,3 +176,23 @@ def test_an_objective_that_cannot_be_measured_is_refused(
     config = replace(prepared[0], objectives={"f1_bulli": "maximize"})
     with pytest.raises(ConfigError, match=r"objectives\.f1_bulli: no such class"):
         prepare(config)
+
+
+def test_a_constraint_that_no_student_can_be_measured_by_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,mood\n" + "good,up\nbad,down\nso,level\n" * 9)
+    # Without the third class in validation there is no AUROC.
+    (tmp_path / "validation.csv").write_text("text,mood\nawful,down\nfine,up\n")
+    (tmp_path / "test.csv").write_text("text,mood\nnice,up\nworse,down\nmeh,level\n")
+    data = {"source": "files", "labels": "mood", "train_rows": None, "validation_rows": None}
+    files = {name: f"{name}.csv" for name in ("train", "validation", "test")}
+    bounds = {"auroc": {"minimum": 0.5}, "retention": {"minimum": 0.9}}
+    config = tiny_config(
+        tmp_path,
+        data={**data, **files, "test_rows": None},
+        constraints={**bounds, "latency_ms": {"maximum": 5.0}, "speedup": {"minimum": 1.0}},
+    )
+    with pytest.raises(ConfigError) as caught:
+        prepare(config)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "constraints.auroc: cannot be measured: not every class is in validation"
+    ]

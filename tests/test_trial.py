@@ -11,7 +11,7 @@ from kdray.evaluation.metrics import selection_metric
 from kdray.models.building import thaw
 from kdray.models.student import load_student, save_student
 from kdray.preparation import PreparedSweep, prepare, teacher_digest
-from kdray.results.records import EpochReport
+from kdray.results.records import TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig, trial_config
 from kdray.trial import TrialError, run_trial
 from tests.tiny_sweep import TINY, merged, tiny_config
@@ -83,6 +83,24 @@ def test_the_same_configuration_gives_the_same_student(
     assert np.array_equal(first.logits["test"], second.logits["test"])
 
 
+@pytest.mark.parametrize("method", ["logit", "multi_level"])
+def test_a_trial_whose_teacher_runs_in_the_loop_teaches_the_same_and_says_what_it_cost(
+    sweep: PreparedSweep, tmp_path: Path, method: str
+) -> None:
+    config = trial(tmp_path, distillation={"method": method})
+    uncached = prepare(tiny_config(tmp_path, teacher={"cache": {"where": "off"}}))
+    one, other = run_trial(config, sweep), run_trial(config, uncached)
+    assert np.allclose(one.logits["test"], other.logits["test"], atol=1e-3)
+    assert not any(TEACHER_EXAMPLES in report.training for report in one.epochs)
+    assert [report.training[TEACHER_EXAMPLES] for report in other.epochs] == [200, 200]
+
+
+def test_a_trial_without_a_teacher_in_its_loss_does_not_run_it(tmp_path: Path) -> None:
+    uncached = prepare(tiny_config(tmp_path, teacher={"cache": {"where": "off"}}))
+    finished = run_trial(trial(tmp_path, distillation={"method": "none"}), uncached)
+    assert TEACHER_EXAMPLES not in finished.epochs[0].training
+
+
 def test_a_pruned_student_keeps_its_zeros_and_its_size_is_that_of_its_file(
     sweep: PreparedSweep, tmp_path: Path
 ) -> None:
@@ -114,6 +132,16 @@ def test_the_teachers_size_is_given_in_the_format_of_the_student(
     config = trial(tmp_path, student={"layers": 2, "weights": "float16"})
     metrics = run_trial(config, sweep).metrics
     assert metrics["size_mb"] == pytest.approx(metrics["teacher_size_mb"], rel=1e-3)
+
+
+@pytest.mark.parametrize("embeddings", ["trained", "frozen"])
+def test_frozen_embeddings_are_the_teachers_after_training(
+    sweep: PreparedSweep, tmp_path: Path, embeddings: str
+) -> None:
+    config = trial(tmp_path, student={"embeddings": embeddings})
+    student = run_trial(config, sweep).student.model.get_input_embeddings().weight
+    teacher = thaw(sweep.teacher).get_input_embeddings().weight
+    assert torch.equal(student, teacher) == (embeddings == "frozen")
 
 
 def test_masks_of_several_pruning_methods_are_joined(sweep: PreparedSweep, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from kdray.errors import ConfigError, Problem
 
 FILE_KEYS = ("data.train", "data.validation", "data.test")
 FOLDER_OR_NAME_KEYS = ("data.name", "teacher.model", "student.initial")
+FOLDER_LIST = "search.warm_start."
 
 
 class _Loader(yaml.SafeLoader):
@@ -136,9 +137,12 @@ def _from_here(key: str, value: Any) -> Any:
     """Resolves relative paths; what may be a name on the hub is one unless it exists here."""
     if isinstance(value, dict):
         return {inner: _from_here(f"{key}.{inner}", item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_from_here(f"{key}.{index}", item) for index, item in enumerate(value)]
     if not isinstance(value, str):
         return value
-    is_path = key in FILE_KEYS or (key in FOLDER_OR_NAME_KEYS and Path(value).exists())
+    is_path = key in FILE_KEYS or key.startswith(FOLDER_LIST)
+    is_path = is_path or (key in FOLDER_OR_NAME_KEYS and Path(value).exists())
     return str(Path(value).resolve()) if is_path else value
 
 

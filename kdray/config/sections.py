@@ -113,6 +113,9 @@ class Student(Section):
     )
     layers: int | None = Field(None, ge=1, description="Layers; null: all that `initial` has.")
     architecture: Architecture | None = Field(None, description="Shape, with `initial: scratch`.")
+    embeddings: Literal["trained", "frozen"] = Field(
+        "trained", description="frozen: the word embeddings stay as they are, which is faster."
+    )
     weights: NumberFormat = Field("float32", description="Number format of the stored weights.")
 
     @field_validator("initial")
@@ -125,11 +128,13 @@ class Student(Section):
         return value
 
     @model_validator(mode="after")
-    def _scratch_has_a_shape(self) -> "Student":
+    def _scratch_fits(self) -> "Student":
         if (self.initial == "scratch") != (self.architecture is not None):
             raise ValueError("`architecture` goes with `initial: scratch`, and only with it")
         if self.architecture is not None and self.layers is not None:
             raise ValueError("`layers` is given twice; with scratch only `architecture.layers`")
+        if self.architecture is not None and self.embeddings == "frozen":
+            raise ValueError("`embeddings: frozen` would keep random ones with `initial: scratch`")
         return self
 
 

@@ -19,6 +19,8 @@ METRICS: dict[str, Direction] = {
     "speedup": "maximize",
 }
 QUALITY = ("macro_f1", "micro_f1", "accuracy", "auroc")
+# No epoch reports these: only a trained student is timed.
+AFTER_TRAINING = ("latency_ms", "speedup")
 
 
 def known_metrics(source: DataSource | None) -> dict[str, Direction]:

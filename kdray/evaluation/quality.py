@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from kdray.data.base import Labels
 from kdray.evaluation.calibration import brier_score, expected_calibration_error
+from kdray.evaluation.ranking import auroc, macro_auroc
 from kdray.models.inference import FloatArray, IntArray, Targets, decide, probabilities
 
 
@@ -31,7 +31,7 @@ def quality(
     decided = decide(scores, labels, thresholds)
     return (
         decision_quality(targets, decided, labels)
-        | _ranking_quality(targets, scores, multi_label)
+        | _ranking_quality(targets, scores, labels)
         | {
             "ece": expected_calibration_error(scores, targets, multi_label),
             "brier": brier_score(scores, targets, multi_label),
@@ -80,6 +80,8 @@ def tuned_thresholds(logits: FloatArray, targets: Targets) -> tuple[float, ...]:
 
 
 def _best_threshold(scores: FloatArray, truth: Targets) -> float:
+    from sklearn.metrics import precision_recall_curve
+
     if not truth.any() or not np.isfinite(scores).all():
         return 0.5
     # Entry i of the curve gives the label from limits[i] on: above halfway to the score below it.
@@ -92,17 +94,16 @@ def _best_threshold(scores: FloatArray, truth: Targets) -> float:
     return float(halfway[best[np.argmin(np.abs(halfway[best] - 0.5))]])
 
 
-def _ranking_quality(targets: Targets, scores: FloatArray, multi_label: bool) -> dict[str, float]:
-    present = targets.sum(0) if multi_label else np.bincount(targets.astype(np.int64))
-    if multi_label and (np.any(present == 0) or np.any(present == len(targets))):
-        return {}
-    if not multi_label and (len(present) < scores.shape[1] or np.any(present == 0)):
+def _ranking_quality(targets: Targets, scores: FloatArray, labels: Labels) -> dict[str, float]:
+    truth = _one_hot(targets, labels)
+    present = truth.sum(0)
+    if np.any(present == 0) or np.any(present == len(truth)):
         return {}
     if not np.isfinite(scores).all():
         return {"auroc": math.nan}
-    if not multi_label and scores.shape[1] == 2:
-        return {"auroc": float(roc_auc_score(targets, scores[:, 1]))}
-    return {"auroc": float(roc_auc_score(targets, scores, average="macro", multi_class="ovr"))}
+    if labels.kind == "single_label" and scores.shape[1] == 2:
+        return {"auroc": auroc(scores[:, 1], truth[:, 1].astype(bool))}
+    return {"auroc": macro_auroc(scores, truth)}
 
 
 def _one_hot(decisions: Targets | IntArray, labels: Labels) -> IntArray:

@@ -1,6 +1,7 @@
 """Building classifiers: from a shape, from a folder or hub id, from a state in shared memory."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +51,26 @@ def thaw(state: ModelState) -> Any:
     Nothing is drawn at random first: every parameter comes from the state, every other buffer
     (positions) from the model's own constructor.
     """
+    return _built(state, {name: torch.tensor(array) for name, array in state.weights.items()})
+
+
+def borrow(state: ModelState) -> Any:
+    """Returns a model whose weights are a state's own memory, in evaluation mode: no copy.
+
+    It is for reading alone: to write to its weights on the CPU may end the process.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        weights = {name: torch.from_numpy(array) for name, array in state.weights.items()}
+    return _built(state, weights).requires_grad_(False)
+
+
+def _built(state: ModelState, weights: Mapping[str, torch.Tensor]) -> Any:
     from transformers import AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
         model = AutoModelForSequenceClassification.from_config(config_of(state))
-    weights = {name: torch.tensor(array) for name, array in state.weights.items()}
     model.load_state_dict(weights, assign=True)
     return model.eval()
 

@@ -1,12 +1,14 @@
 """The one output type of all models, and what to ask a model for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kdray.models.dropout import fast_dropout
 from kdray.models.readable import READABLE, register
 
 
@@ -83,6 +85,22 @@ def with_attentions(model: nn.Module, wanted: bool) -> nn.Module:
     register()
     model.set_attn_implementation(READABLE if wanted else "sdpa")  # type: ignore[operator]
     return model
+
+
+@contextmanager
+def fast_training(model: nn.Module) -> Iterator[None]:
+    """Lets a model on the CPU train with the faster dropout and attention inside the block."""
+    config: Any = getattr(model, "config", None)
+    fused = getattr(config, "_attn_implementation", None) == "sdpa"
+    swap = fused and next(model.parameters()).device.type == "cpu"
+    with fast_dropout(model):
+        try:
+            if swap:
+                with_attentions(model, True)
+            yield
+        finally:
+            if swap:
+                with_attentions(model, False)
 
 
 def best_device() -> torch.device:

@@ -1,9 +1,11 @@
 """The best student of a sweep under constraints, always by its validation metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kdray.errors import ConfigError, Problem
+from kdray.reporting.constraints import none_feasible
 from kdray.reporting.headline import Row, quality_metric
 from kdray.reporting.pareto import knee
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
@@ -42,7 +44,7 @@ def best_student(folder: SweepFolder, constraints: Constraints) -> Row:
     by_id = {row["trial_id"]: row for row in rows}
     front = [by_id[trial_id] for trial_id in summary["front"]]
     if not front:
-        raise ConfigError([Problem(str(folder.root), "has no completed trial to take")])
+        raise ConfigError([_no_front(folder, summary, by_id, config)])
     quality = quality_metric(config["objectives"], summary["teacher"])
     fitting = [row for row in front if _fulfils(row, constraints, quality, summary["teacher"])]
     if not fitting:
@@ -54,6 +56,18 @@ def best_student(folder: SweepFolder, constraints: Constraints) -> Row:
     if constraints.max_size_mb is not None:
         return max(fitting, key=lambda row: (row[quality], -row["size_mb"]))
     return min(fitting, key=lambda row: (row["size_mb"], -row[quality]))
+
+
+def _no_front(
+    folder: SweepFolder,
+    summary: Mapping[str, Any],
+    by_id: Mapping[str, Row],
+    config: Mapping[str, Any],
+) -> Problem:
+    if "nearest" not in summary:
+        return Problem(str(folder.root), "has no completed trial to take")
+    message = none_feasible(by_id[summary["nearest"]], config["constraints"])
+    return Problem(str(folder.root), message)
 
 
 def _fulfils(row: Row, constraints: Constraints, quality: str, teacher: Row) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from kdray.reporting.constraints import in_words, none_feasible
 from kdray.reporting.formats import at_least, duration, is_missing, measured, quality
 from kdray.reporting.headline import Row, against, choose, quality_metric, sentence
 from kdray.reporting.objectives import objective
-from kdray.reporting.tables import failed_table, front_table
+from kdray.reporting.tables import failed_table, front_table, infeasible_table
+from kdray.results.feasibility import Bounds
 
 
 def build_context(
@@ -32,9 +34,11 @@ def build_context(
     by_id = {row["trial_id"]: row for row in rows}
     front = [by_id[trial_id] for trial_id in summary["front"]]
     chosen = choose(front, teacher, config["objectives"])
+    constraints = config.get("constraints", {})
+    nothing = _nothing(summary, by_id, constraints)
     return {
         "name": summary["name"],
-        "headline": sentence(chosen, teacher, metric) if chosen else _nothing(summary["trials"]),
+        "headline": sentence(chosen, teacher, metric) if chosen else nothing,
         "subline": _subline(chosen, teacher, metric, alone=len(front) == 1),
         "on_test": chosen is not None and against(chosen, teacher, metric).split == "test",
         "problems": list(problems),
@@ -44,15 +48,20 @@ def build_context(
         "reference": _reference(summary["reference_point"], config["objectives"]),
         "duration": duration(summary["duration_s"]),
         "busy": duration(summary["busy_s"]),
-        "forward_examples": f"{summary['teacher_forward_examples']:,}",
+        "teacher_read": _teacher_read(summary),
         "front": front_table(front, chosen, teacher, config, metric),
+        "constraints": in_words(constraints),
+        "infeasible": infeasible_table(rows, list({**constraints, **config["objectives"]})),
         "failed": failed_table(rows),
         "best": _best_command(chosen, summary["name"]),
         **_provenance(sweep, summary["name"]),
     }
 
 
-def _nothing(counts: Mapping[str, int]) -> str:
+def _nothing(summary: Mapping[str, Any], by_id: Mapping[str, Row], constraints: Bounds) -> str:
+    counts = summary["trials"]
+    if "nearest" in summary:
+        return none_feasible(by_id[summary["nearest"]], constraints)
     if counts["completed"]:
         return "No completed trial has a value for every objective"
     rest = f"{counts['stopped_early']} stopped early, {counts['failed']} failed"
@@ -73,6 +82,18 @@ def _subline(chosen: Row | None, teacher: Row, metric: str, *, alone: bool) -> s
 
 def _objectives(objectives: Mapping[str, str]) -> str:
     return ", ".join(f"{way} {objective(name).label}" for name, way in objectives.items())
+
+
+def _teacher_read(summary: Mapping[str, Any]) -> str:
+    """How often the teacher was run, and what was not kept of what it said."""
+    outputs, count = summary.get("teacher_outputs", {}), summary["teacher_forward_examples"]
+    read = f"The teacher read {count:,} examples"
+    if outputs.get("in_loop"):
+        names = ", ".join(outputs["in_loop"])
+        return f"{read}; computed in the trials' loops, as teacher.cache did not keep it: {names}."
+    if outputs.get("reused"):
+        return f"{read}: outputs of an earlier sweep on the same teacher and data were reused."
+    return f"{read}, once for all trials."
 
 
 def _reference(point: Mapping[str, float], objectives: Mapping[str, Any]) -> str:

@@ -79,10 +79,15 @@ def _label(metric: str, objectives: Mapping[str, Direction]) -> str:
 
 def _show_trials(axes: Axes, table: DataFrame, x: str, y: str) -> None:
     known = table[table[[x, y]].notna().all(axis=1)]
-    rest = known[(known["status"] == "completed") & ~known["on_front"]]
+    # Only a sweep with constraints has the column, and only its completed trials have a value.
+    outside = known.get("feasible", known["status"]).eq(False)
+    rest = known[(known["status"] == "completed") & ~known["on_front"] & ~outside]
     stopped = known[known["status"] == "stopped_early"]
     if len(rest):
         axes.scatter(rest[x], rest[y], s=34, c=OTHER, alpha=0.55, lw=0, label="completed")
+    if outside.any():
+        at = known[outside]
+        axes.scatter(at[x], at[y], s=34, c=OTHER, marker="x", label="outside the constraints")
     if len(stopped):
         axes.scatter(stopped[x], stopped[y], s=34, fc="none", ec=OTHER, label="stopped early")
 

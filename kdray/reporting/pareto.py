@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 Direction = Literal["maximize", "minimize"]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 
 def non_dominated(points: ArrayLike, directions: Sequence[Direction]) -> BoolArray:
@@ -117,6 +118,88 @@ def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
     return int(rows[np.lexsort((front[:, 0], sums.round(12)))[0]])
 
 
+def fronts(points: ArrayLike, directions: Sequence[Direction]) -> list[IntArray]:
+    """Sorts points into fronts: the Pareto front, the front of what is left without it, and so on.
+
+    Reference: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic
+    algorithm: NSGA-II", 2002. https://doi.org/10.1109/4235.996017
+
+    Args:
+        points: Shape (n, d).
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Returns:
+        The indices of each front in rising order, the best front first. A point dominates none of
+        its own front or of a front before it. A row with a NaN or an infinity is in none.
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    costs = _costs(points, directions)
+    left = np.flatnonzero(np.isfinite(costs).all(axis=1))
+    found: list[IntArray] = []
+    while len(left):
+        best = _front(costs[left])
+        found.append(left[best])
+        left = left[~best]
+    return found
+
+
+def epsilon_net(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
+    """Orders points so that the first of them, however many, are spread over all.
+
+    It starts from the best point in the first objective, one end of a front, and then always takes
+    the point that is farthest from those already taken, so the other end is second with two
+    objectives. Distances are Euclidean, each objective scaled to [0, 1] by its range. In a tie the
+    lower index is first.
+
+    Reference: Schmucker, Donini, Zafar, Salinas and Archambeau, "Multi-objective asynchronous
+    successive halving", 2021. https://arxiv.org/abs/2106.12639
+
+    Args:
+        points: Shape (n, d), all finite; n may be 0.
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Returns:
+        All n indices, shape (n,).
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    costs = _costs(points, directions)
+    if not len(costs):
+        return np.zeros(0, np.int64)
+    span = np.ptp(costs, axis=0)
+    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    order = [int(scaled[:, 0].argmin())]
+    distance = np.full(len(costs), np.inf)
+    while len(order) < len(costs):
+        # Rounded, because a tie must not be decided by the last bit.
+        step = np.linalg.norm(scaled - scaled[order[-1]], axis=1).round(12)
+        distance = np.minimum(distance, step)
+        distance[order] = -1.0
+        order.append(int(distance.argmax()))
+    return np.array(order, np.int64)
+
+
+def ranking(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
+    """Returns the indices of points, the best first: by fronts, then by `epsilon_net` within one.
+
+    A point is ranked before all that it dominates, and the scale of an objective does not matter.
+    A row with a NaN or an infinity is left out.
+
+    Args:
+        points: Shape (n, d).
+        directions: Whether each of the d objectives is maximised or minimised.
+
+    Raises:
+        ValueError: The points do not have one column a direction, or a direction is unknown.
+    """
+    table = np.asarray(points, dtype=np.float64)
+    ordered = [front[epsilon_net(table[front], directions)] for front in fronts(table, directions)]
+    return np.concatenate([np.zeros(0, np.int64), *ordered])
+
+
 def _costs(points: ArrayLike, directions: Sequence[Direction]) -> FloatArray:
     """Returns the points with the sign that makes every objective one to minimise."""
     unknown = set(directions) - {"maximize", "minimize"}
@@ -132,9 +215,16 @@ def _costs(points: ArrayLike, directions: Sequence[Direction]) -> FloatArray:
 
 
 def _front(costs: FloatArray) -> BoolArray:
-    # A NaN compares false: such a row dominates nothing, and needs no care in the loop.
-    dominated = [((costs <= row).all(axis=1) & (costs < row).any(axis=1)).any() for row in costs]
-    return ~np.array(dominated, dtype=np.bool_) & ~np.isnan(costs).any(axis=1)
+    """Takes the rows from the best in the first objective on; what one dominates is not looked at.
+
+    A NaN compares false: such a row dominates nothing.
+    """
+    on_front: BoolArray = np.asarray(~np.isnan(costs).any(axis=1))
+    for index in np.lexsort(costs.T[::-1]):
+        if on_front[index]:
+            row = costs[index]
+            on_front &= ~((row <= costs).all(axis=1) & (row < costs).any(axis=1))
+    return on_front
 
 
 def _volume(gains: FloatArray) -> float:

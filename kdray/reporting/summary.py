@@ -1,6 +1,7 @@
 """The two tables of a sweep: `trials.csv`, a row a trial, and `summary.json`, the sweep in short.
 
-The front is decided on the validation metrics of completed trials. A test metric decides nothing.
+The front is decided on the validation metrics of completed trials that keep to the constraints. A
+test metric decides nothing.
 """
 
 import json
@@ -12,6 +13,7 @@ import numpy as np
 from kdray.reporting.objectives import OBJECTIVES, ideal_point, reference_point
 from kdray.reporting.pareto import Direction, FloatArray, non_dominated, normalised_hypervolume
 from kdray.reporting.reading import read_sweep, read_verification
+from kdray.results.feasibility import Bounds, is_feasible, total_violation
 from kdray.results.folder import SweepFolder, write_file, write_json
 from kdray.results.records import Status, TrialResult
 
@@ -49,29 +51,46 @@ def write_tables(
         ConfigError: A file that every sweep has is not in the folder.
         SweepError: The teacher has no value of an objective.
     """
-    objectives: dict[str, Direction] = read_sweep(folder)["config"]["objectives"]
+    config = read_sweep(folder)["config"]
+    objectives: dict[str, Direction] = config["objectives"]
+    constraints: Bounds = config.get("constraints", {})
     verification = read_verification(folder)
     results = folder.results()
-    front = front_ids(results, objectives)
+    front = front_ids(results, objectives, constraints)
     statuses = [result.status for result in results]
     summary = {
         "name": folder.name,
         "teacher": verification["metrics"],
         "trials": {status: statuses.count(status) for status in get_args(Status)},
-        "hypervolume": front_hypervolume(results, objectives, verification),
+        "hypervolume": front_hypervolume(results, objectives, verification, constraints),
         "reference_point": reference_point(objectives, verification),
         "front": front,
-        "teacher_forward_examples": verification["forward_examples"],
+        **_feasibility(results, constraints),
+        "teacher_forward_examples": _teacher_examples(verification, results),
+        "teacher_outputs": verification.get("teacher_outputs", {}),
         "duration_s": duration_s,
         "busy_s": busy_s,
     }
-    rows = [_row(result, front, (run_ids or {}).get(result.trial_id)) for result in results]
-    _write_rows(folder, rows, _columns(results, objectives))
+    rows = [
+        _row(result, front, (run_ids or {}).get(result.trial_id)) | _mark(result, constraints)
+        for result in results
+    ]
+    _write_rows(folder, rows, _columns(results, objectives, constraints))
     write_json(folder.summary_json, summary)
     return summary
 
 
-def front_ids(results: Sequence[TrialResult], objectives: Mapping[str, Direction]) -> list[str]:
+def _teacher_examples(verification: Mapping[str, Any], results: Sequence[TrialResult]) -> int:
+    """Returns what the teacher was run on before the trials and in them."""
+    in_loop = sum(result.teacher_forward_examples for result in results)
+    return int(verification["forward_examples"]) + in_loop
+
+
+def front_ids(
+    results: Sequence[TrialResult],
+    objectives: Mapping[str, Direction],
+    constraints: Bounds | None = None,
+) -> list[str]:
     """Returns the ids of the trials on the front, the smallest student first.
 
     They are sorted by the first minimised objective; if none is minimised, by the second
@@ -80,8 +99,9 @@ def front_ids(results: Sequence[TrialResult], objectives: Mapping[str, Direction
     Args:
         results: Trials of any status; only completed ones with every objective can be on it.
         objectives: Direction of each objective, each a validation metric.
+        constraints: What a trial on the front keeps to.
     """
-    completed, points = _completed(results, objectives)
+    completed, points = _completed(results, objectives, constraints)
     on_front = np.flatnonzero(non_dominated(points, list(objectives.values())))
     keys = points[:, _sorting_column(list(objectives.values()))]
     return [
@@ -91,10 +111,16 @@ def front_ids(results: Sequence[TrialResult], objectives: Mapping[str, Direction
 
 
 def _completed(
-    results: Sequence[TrialResult], objectives: Mapping[str, Direction]
+    results: Sequence[TrialResult],
+    objectives: Mapping[str, Direction],
+    constraints: Bounds | None,
 ) -> tuple[list[TrialResult], FloatArray]:
-    """Completed trials, and their objectives of shape (trials, objectives)."""
-    completed = [result for result in results if result.status == "completed"]
+    """Completed feasible trials, and their objectives of shape (trials, objectives)."""
+    completed = [
+        result
+        for result in results
+        if result.status == "completed" and is_feasible(result.metrics, constraints or {})
+    ]
     rows = [[result.metrics.get(name, np.nan) for name in objectives] for result in completed]
     return completed, np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
 
@@ -109,20 +135,40 @@ def front_hypervolume(
     results: Sequence[TrialResult],
     objectives: Mapping[str, Direction],
     verification: Mapping[str, Any],
+    constraints: Bounds | None = None,
 ) -> float:
-    """Returns the normalised hypervolume of what is completed, 0 where nothing is.
+    """Returns the normalised hypervolume of what is completed and feasible, 0 where nothing is.
 
     Args:
         results: Results of a sweep.
         objectives: Direction of each objective.
         verification: What is in `teacher/verification.json`.
+        constraints: What a feasible trial keeps to.
     """
     return normalised_hypervolume(
-        _completed(results, objectives)[1],
+        _completed(results, objectives, constraints)[1],
         list(reference_point(objectives, verification).values()),
         list(ideal_point(objectives, verification).values()),
         list(objectives.values()),
     )
+
+
+def _feasibility(results: Sequence[TrialResult], constraints: Bounds) -> dict[str, Any]:
+    """The feasible trials; if there are none, the one that is nearest to the constraints."""
+    if not constraints:
+        return {}
+    completed = [result for result in results if result.status == "completed"]
+    feasible = [r.trial_id for r in completed if is_feasible(r.metrics, constraints)]
+    if feasible or not completed:
+        return {"feasible": feasible}
+    nearest = min(completed, key=lambda result: total_violation(result.metrics, constraints))
+    return {"feasible": [], "nearest": nearest.trial_id}
+
+
+def _mark(result: TrialResult, constraints: Bounds) -> dict[str, bool]:
+    if result.status != "completed" or not constraints:
+        return {}
+    return {"feasible": is_feasible(result.metrics, constraints)}
 
 
 def _row(result: TrialResult, front: Sequence[str], run_id: str | None) -> dict[str, Any]:
@@ -144,7 +190,9 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
-def _columns(results: Sequence[TrialResult], objectives: Mapping[str, Direction]) -> list[str]:
+def _columns(
+    results: Sequence[TrialResult], objectives: Mapping[str, Direction], constraints: Bounds
+) -> list[str]:
     order = list(dict.fromkeys([*objectives, *OBJECTIVES]))
 
     def place(metric: str) -> tuple[bool, int, str]:
@@ -153,7 +201,8 @@ def _columns(results: Sequence[TrialResult], objectives: Mapping[str, Direction]
 
     parameters = {name for result in results for name in result.parameters}
     metrics = {name for result in results for name in result.metrics}
-    return [*_FIXED, *sorted(parameters), *sorted({*metrics, *objectives}, key=place)]
+    fixed = [*_FIXED, *(["feasible"] if constraints else [])]
+    return [*fixed, *sorted(parameters), *sorted({*metrics, *objectives}, key=place)]
 
 
 def _write_rows(folder: SweepFolder, rows: list[dict[str, Any]], columns: list[str]) -> None:

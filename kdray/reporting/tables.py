@@ -60,6 +60,18 @@ def failed_table(rows: Sequence[Row]) -> Table:
     return _table(columns, failed, [""] * len(failed))
 
 
+def infeasible_table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
+    """Returns the completed trials that do not keep to the constraints.
+
+    Args:
+        rows: Rows of `trials.csv`.
+        metrics: What is shown of them: what is constrained, and the objectives.
+    """
+    outside = [row for row in rows if row.get("feasible") is False]
+    columns = [_cell_column("trial", "trial_id", numeric=False), *map(_metric_column, metrics)]
+    return _table(columns, outside, [""] * len(outside))
+
+
 def _metric_columns(teacher: Row, config: Mapping[str, Any], metric: str) -> list[Column]:
     def beside(field: str) -> Callable[[Row], Any]:
         return lambda row: getattr(against(row, teacher, metric), field)

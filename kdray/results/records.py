@@ -8,6 +8,9 @@ from typing import Any, Literal, Self
 Status = Literal["completed", "stopped_early", "failed"]
 Stage = Literal["verify", "prune", "distil", "evaluate"]
 
+# In `EpochReport.training`, where the teacher was run in the loop.
+TEACHER_EXAMPLES = "teacher_forward_examples"
+
 
 class _JsonLine:
     def to_json(self) -> str:
@@ -28,7 +31,8 @@ class EpochReport(_JsonLine):
         epoch: Epochs done, from 1.
         epochs: Epochs planned.
         metrics: Validation metrics of the student, and its sizes.
-        training: Mean loss, learning rate, and the share of each loss term.
+        training: Mean loss, learning rate, the share of each loss term, and how many examples the
+            teacher was run on in the loop, if it was (`teacher_forward_examples`).
         duration_s: Seconds that the epoch took.
     """
 
@@ -54,6 +58,7 @@ class TrialResult(_JsonLine):
         epochs: Epochs done.
         selected_epoch: The epoch whose weights were kept, 0 if none was.
         duration_s: Seconds from the start of the trial to its end.
+        teacher_forward_examples: Examples that the teacher was run on in the trial's loop.
     """
 
     trial_id: str
@@ -65,6 +70,7 @@ class TrialResult(_JsonLine):
     epochs: int = 0
     selected_epoch: int = 0
     duration_s: float = 0.0
+    teacher_forward_examples: int = 0
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """What the driver does when a trial starts, reports or ends: record, show, keep the front."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -32,7 +32,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
         self._record = record
         self._progress = progress
         self._threads = threads
-        self._results = {result.trial_id: result for result in folder.results()}
+        self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,12 +70,31 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
                 drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads
             )
             result = store_failed(self._folder, setup, Failure("distil", reason))
-        self._results[result.trial_id] = result
-        self._record.finish_trial(result)
-        drop_dominated(self._config, self._folder, self._results)
-        results = list(self._results.values())
-        score = front_hypervolume(results, self._config.objectives, self._verification)
-        self._progress.finished(result, score)
+        # The front of all trials is that of the front before and the new one, and worth as much.
+        candidates = {**self._front, result.trial_id: result}
+        self._front = _front(self._config, list(candidates.values()))
+        self._record_end(result, sorted(candidates.keys() - self._front.keys()))
+        self._progress.finished(result, self._hypervolume())
+
+    def _record_end(self, result: TrialResult, dominated: Sequence[str]) -> None:
+        tags = {"on_front": str(result.trial_id in self._front).lower()}
+        self._record.finish_trial(result, tags)
+        for trial_id in dominated:
+            if trial_id != result.trial_id:
+                self._record.tag_trial(trial_id, {"on_front": "false"})
+            if self._config.search.keep == "front":
+                shutil.rmtree(self._folder.student(trial_id), ignore_errors=True)
+
+    def _hypervolume(self) -> float:
+        config = self._config
+        front = list(self._front.values())
+        return front_hypervolume(front, config.objectives, self._verification, config.constraints)
+
+
+def _front(config: SweepConfig, results: Sequence[TrialResult]) -> dict[str, TrialResult]:
+    by_id = {result.trial_id: result for result in results}
+    ids = front_ids(results, config.objectives, config.constraints)
+    return {trial_id: by_id[trial_id] for trial_id in ids}
 
 
 def drop_dominated(
@@ -84,7 +103,7 @@ def drop_dominated(
     """Deletes the weights of every finished trial that is not on the front, if only it is kept."""
     if config.search.keep != "front":
         return
-    front = set(front_ids(list(results.values()), config.objectives))
+    front = set(front_ids(list(results.values()), config.objectives, config.constraints))
     for student in (folder.root / "students").glob("[!.]*"):
         if student.name in results and student.name not in front:
             shutil.rmtree(student)

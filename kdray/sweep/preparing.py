@@ -1,21 +1,37 @@
-"""Preparing a sweep on the cluster: one Ray task, its progress streamed, its result kept there."""
+"""Preparing a sweep, once: on a cluster in a Ray task, its progress streamed; else in the driver.
+
+The driver of a machine without a GPU has imported most of what it takes while Ray was starting,
+which saves a worker's start. A GPU is left to the workers.
+"""
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
 import torch
 
 from kdray.errors import ConfigError, KdrayError, Problem
-from kdray.preparation import PreparedSweep, prepare, rebuild, store
+from kdray.preparation import PreparedSweep, Say, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+from kdray.teacher.keeping import Place
+
+_STORE = "object_store_memory"
+
+
+def prepare_here(config: SweepConfig, folder: SweepFolder, say: Say) -> ray.ObjectRef:
+    """Prepares a sweep in this process; otherwise as `prepare_on_cluster`."""
+    nodes = _able_nodes(0.0)
+    with _threads(int(nodes[0]["CPU"])):
+        again = folder.verification_json.exists()
+        return ray.put(_prepared(config, folder, free_store_bytes(nodes), again, say))
 
 
 def prepare_on_cluster(
-    config: SweepConfig, folder: SweepFolder, gpus: float, say: Callable[[str], None]
+    config: SweepConfig, folder: SweepFolder, gpus: float, say: Say
 ) -> ray.ObjectRef:
     """Prepares a sweep where the trials will run, or rebuilds it if its teacher is on disk.
 
@@ -31,11 +47,13 @@ def prepare_on_cluster(
     Raises:
         KdrayError: What `prepare` raises.
     """
-    cores = min(node.get("CPU", 0.0) for node in _able_nodes(gpus))
+    nodes = _able_nodes(gpus)
+    cores = min(node.get("CPU", 0.0) for node in nodes)
+    store_bytes = free_store_bytes(nodes)
     task = _prepare.options(num_cpus=cores, num_gpus=gpus, max_retries=1)
     again = folder.verification_json.exists()
     try:
-        stream = iter(task.remote(config, folder, again, int(cores)))
+        stream = iter(task.remote(config, folder, store_bytes, again, int(cores)))
         while True:
             reference = next(stream)
             line = ray.get(reference)
@@ -62,9 +80,38 @@ def _able_nodes(gpus: float) -> list[dict[str, float]]:
     return able
 
 
+def free_store_bytes(nodes: Sequence[Mapping[str, float]]) -> float:
+    """Returns what is free in the smallest of the nodes' object stores, as if all is used there.
+
+    Args:
+        nodes: Resources of each node.
+    """
+    there, free = ray.cluster_resources(), ray.available_resources()
+    used = float(there.get(_STORE, 0.0) - free.get(_STORE, 0.0))
+    return max(0.0, min(node.get(_STORE, 0.0) for node in nodes) - used)
+
+
+def _prepared(
+    config: SweepConfig, folder: SweepFolder, store_bytes: float, again: bool, say: Say
+) -> PreparedSweep:
+    if again:
+        return rebuild(config, folder, store_bytes)
+    return prepare(config, say, Place(folder, store_bytes))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types
 def _prepare(
-    config: SweepConfig, folder: SweepFolder, again: bool, threads: int
+    config: SweepConfig, folder: SweepFolder, store_bytes: float, again: bool, threads: int
 ) -> Iterator[str | PreparedSweep | None]:
     """Yields lines of progress, then None, then the prepared sweep."""
     torch.set_num_threads(max(1, threads))
@@ -74,11 +121,7 @@ def _prepare(
     def work() -> None:
         torch.set_num_threads(max(1, threads))
         try:
-            if again:
-                outcome["prepared"] = rebuild(config, folder)
-            else:
-                outcome["prepared"] = prepare(config, lines.put)
-                store(outcome["prepared"], folder)
+            outcome["prepared"] = _prepared(config, folder, store_bytes, again, lines.put)
         except BaseException as error:
             outcome["error"] = error
         finally:

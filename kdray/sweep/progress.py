@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdray.config.sections import Direction
+from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.records import TrialResult
 
 
@@ -22,6 +23,7 @@ class Progress:
         objectives: Metrics and what is better of each.
         trials: Trials in all.
         done: Trials that were done before, when a sweep is resumed.
+        constraints: What a feasible trial keeps to; only such a one can be the best.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Progress:
         objectives: Mapping[str, Direction],
         trials: int,
         done: Sequence[TrialResult] = (),
+        constraints: Bounds | None = None,
     ) -> None:
         self._console = console
         self._objectives = objectives
+        self._constraints = constraints or {}
         self._trials = trials
         self._before = len(done)
         self._results = list(done)
@@ -71,8 +75,15 @@ class Progress:
     def _line(self, result: TrialResult) -> str:
         values = [f"{m} {result.metrics[m]:.3f}" for m in self._objectives if m in result.metrics]
         reason = [f"({result.stage}: {result.error})"] if result.error else []
-        head = f"[{len(self._results)}/{self._trials}] trial {result.trial_id} {result.status}"
+        ended = result.status.replace("_", " ")
+        ended += ", infeasible" * self._is_infeasible(result)
+        if result.status == "stopped_early":
+            ended += f" after epoch {result.epochs}"
+        head = f"[{len(self._results)}/{self._trials}] trial {result.trial_id} {ended}"
         return "  ".join([" ".join([head, *reason]), *values, self._state()]).replace("[", "\\[")
+
+    def _is_infeasible(self, result: TrialResult) -> bool:
+        return result.status == "completed" and not is_feasible(result.metrics, self._constraints)
 
     def _state(self) -> str:
         left = self._time_left()
@@ -103,10 +114,11 @@ class Progress:
         for title in ("objective", "best", "trial"):
             table.add_column(title)
         completed = [result for result in self._results if result.status == "completed"]
+        feasible = [result for result in completed if not self._is_infeasible(result)]
         for name, direction in self._objectives.items():
-            if completed:
+            if feasible:
                 choose = max if direction == "maximize" else min
-                best = choose(completed, key=lambda result: result.metrics[name])
+                best = choose(feasible, key=lambda result: result.metrics[name])
                 table.add_row(name, f"{best.metrics[name]:.3f}", best.trial_id)
         return table
 

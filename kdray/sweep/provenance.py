@@ -2,26 +2,47 @@
 
 import importlib.metadata
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from kdray import __version__
+from kdray.config.sections import Resources
 from kdray.results.folder import SweepFolder, write_text
 from kdray.schema import SweepConfig
+from kdray.sweep.resources import Slot
 
 VERSIONED = ("ray", "optuna", "mlflow", "torch", "transformers", "datasets", "numpy")
 
 
-def write_provenance(config: SweepConfig, folder: SweepFolder, command: str) -> None:
-    """Writes `sweep.yaml`; in a sweep that goes on only what it is asked for now is new."""
+def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slot: Slot) -> None:
+    """Writes `sweep.yaml`; in a sweep that goes on only what it is asked for now is new.
+
+    Args:
+        config: The sweep.
+        folder: Its folder.
+        command: The command line.
+        slot: What each trial gets.
+    """
     if folder.sweep_yaml.exists():
         content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
     else:
         content = _provenance(config, command)
-    content["config"] = dict(config.content)
+    content |= {"slot": asdict(slot), "config": dict(config.content)}
     write_text(folder.sweep_yaml, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def past_slot(folder: SweepFolder) -> Resources | None:
+    """Returns what each trial of a sweep got when it was begun; None if it is new."""
+    if not folder.sweep_yaml.exists():
+        return None
+    content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
+    slot = content.get("slot")
+    if slot is None:
+        return None
+    return Resources(cpus_per_trial=slot["cpus"], gpus_per_trial=slot["gpus"])
 
 
 def _provenance(config: SweepConfig, command: str) -> dict[str, Any]:

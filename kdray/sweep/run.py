@@ -1,11 +1,10 @@
 """A sweep from beginning to end: prepare, search, track, report."""
 
 import json
-import logging
-import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,20 +15,26 @@ from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
-from kdray.errors import ConfigError, Problem, SweepError
+from kdray.config.sections import Resources
+from kdray.errors import ConfigError, SweepError
 from kdray.evaluation.metrics import selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
 from kdray.results.folder import SweepFolder
+from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
-from kdray.sweep.preparing import prepare_on_cluster
+from kdray.sweep.calibration import measured_slot
+from kdray.sweep.preparing import prepare_here, prepare_on_cluster
 from kdray.sweep.progress import Progress
-from kdray.sweep.provenance import write_provenance
+from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.resources import Slot, choose_slot
+from kdray.sweep.schedulers.early_stopping import make_scheduler
 from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
+from kdray.sweep.starting import preload, quiet_ray, start_ray
 from kdray.sweep.trainable import Shared, sweep_trial
+from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
 
 
@@ -82,14 +87,23 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     if not folder.verification_json.exists():
         read_data(config)
     start_ray(launch.address)
-    slot = choose_slot(config.resources, ray.cluster_resources())
+    preload("mlflow", "kdray.reporting.report")
+    slot = first_slot(config, folder)
     say = partial(console.print, soft_wrap=True, highlight=False)
-    prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-    write_provenance(config, folder, launch.command)
+    if launch.address is None and not slot.gpus:
+        prepared = prepare_here(config, folder, say)
+    else:
+        prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
+    if past_slot(folder) is None:
+        slot = measured_slot(config, slot, prepared, say)
+    write_provenance(config, folder, launch.command, slot)
     record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
     record.open({"kdray": __version__, **flatten(dict(config.content))})
     study = open_study(config, folder, config.seed + len(folder.results()))
+    new = not study.get_trials(deepcopy=False)
     trials = begin(study, config, folder)
+    if new:
+        learn(study, config, say)
     shared = Shared(
         prepared,
         folder.root,
@@ -98,7 +112,8 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
         slot.threads,
         config.search.keep != "none",
     )
-    with Progress(console, config.objectives, trials, folder.results()) as progress:
+    done = folder.results()
+    with Progress(console, config.objectives, trials, done, config.constraints) as progress:
         books = Bookkeeping(config, folder, record, progress, slot.threads)
         left = trials - len(folder.results())
         out_of_time = search(StudySearch(study, config, folder), shared, slot, books, left)
@@ -106,6 +121,17 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     complete = out_of_time or len(folder.results()) >= trials
     summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     return Swept(summary, complete, record.failure)
+
+
+def first_slot(config: SweepConfig, folder: SweepFolder) -> Slot:
+    """Returns the slot that a sweep had before, if it still fits and nothing else is asked for."""
+    cluster, past = ray.cluster_resources(), past_slot(folder)
+    if past is not None and config.resources == Resources():
+        try:
+            return choose_slot(past, cluster)
+        except ConfigError:
+            return choose_slot(config.resources, cluster)
+    return choose_slot(config.resources, cluster)
 
 
 def search(
@@ -125,6 +151,7 @@ def search(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=make_scheduler(searcher.config, searcher.folder, slot.threads),
                 num_samples=trials,
                 max_concurrent_trials=slot.concurrent,
                 reuse_actors=True,
@@ -155,9 +182,9 @@ def finish(
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
     write_report(folder)
     record.finish(summary, complete)
-    if results and not summary["front"]:
-        reasons = sorted({f"{r.stage}: {r.error}" for r in results.values() if r.error})
-        raise SweepError("every trial failed:\n" + "\n".join(f"  {reason}" for reason in reasons))
+    infeasible = config.constraints and summary["trials"]["completed"]
+    if results and not summary["front"] and not infeasible:
+        raise SweepError(_no_student(list(results.values())))
     if complete and not results:
         raise SweepError(
             "search.time_budget_s ended before any trial did; give more and go on with "
@@ -166,41 +193,18 @@ def finish(
     return summary
 
 
-def start_ray(address: str | None) -> None:
-    """Connects to a cluster, or starts Ray on this machine, quietly.
-
-    Raises:
-        ConfigError: If there is no cluster at the address.
-    """
-    if ray.is_initialized():
-        return
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": variables},
-            **local,
+def _no_student(results: Sequence[TrialResult]) -> str:
+    """Returns why a sweep has nothing to show."""
+    stopped = [result for result in results if result.status == "stopped_early"]
+    reasons = sorted({f"{r.stage}: {r.error}" for r in results if r.error})
+    if stopped:
+        reasons.append(
+            f"search.scheduler stopped {len(stopped)} of {len(results)} early, because after the "
+            "epochs that it gives them they were no better than a constant answer or the others; "
+            "give more (first_rung, grace_epochs), or take `scheduler: fifo`"
         )
-    except (ConnectionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            [Problem("--address", f"no Ray cluster at {address!r}: {reason}")]
-        ) from None
-
-
-def quiet_ray() -> None:
-    """Keeps Ray Tune's tables, loggers and warnings out of the terminal; kdray has its own.
-
-    Reports need not hold the objectives: Optuna is told what is on disk (see `StudySearch`).
-    """
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    head = "no trial completed" if stopped else "every trial failed"
+    return "\n  ".join([f"{head}:", *reasons])
 
 
 def _earlier_seconds(folder: SweepFolder) -> float:

@@ -28,7 +28,7 @@ def make_sampler(search: Search, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def suggest(trial: optuna.Trial, name: str, domain: Domain) -> object:
+def suggest(trial: optuna.trial.BaseTrial, name: str, domain: Domain) -> object:
     """Returns a trial's value for a domain."""
     if isinstance(domain, Choice):
         return trial.suggest_categorical(name, domain.labels)

@@ -5,21 +5,22 @@ saves its state with pickle. Here Optuna is told what is on disk (the selected e
 PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the only state.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from kdray.config.domains import Domain, grid_values, samples
 from kdray.config.drawing import enumerate_grid, flatten
+from kdray.results.feasibility import violations
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig, options_taken
+from kdray.sweep.journal import Journal
 from kdray.sweep.samplers import make_sampler, suggest
 
 TRIAL_ID = "trial_id"
@@ -28,11 +29,9 @@ TRIAL_ID = "trial_id"
 def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.Study:
     """Returns the sweep's study, kept in a journal in its folder."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path = str(folder.optuna_log)
-    storage = JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
     return optuna.create_study(
         study_name="sweep",
-        storage=storage,
+        storage=JournalStorage(Journal(folder.optuna_log)),
         sampler=make_sampler(config.search, seed),
         directions=list(config.objectives.values()),
         load_if_exists=True,
@@ -125,7 +124,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         """Tells Optuna how the trial ended, as it stands on disk."""
         trial = self._ot_trials[trial_id]
         found = self.folder.result(trial.user_attrs[TRIAL_ID])
-        tell(self._ot_study, trial.number, found, list(self.config.objectives))
+        tell(self._ot_study, trial.number, found, self.config)
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the study's journal is the state."""
@@ -134,16 +133,37 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         """Does nothing: see `save`."""
 
 
-def tell(
-    study: optuna.Study, number: int, result: TrialResult | None, objectives: Iterable[str]
-) -> None:
+def tell(study: optuna.Study, number: int, result: TrialResult | None, config: SweepConfig) -> None:
     """Tells Optuna how a trial ended: COMPLETE with values, PRUNED, or FAIL without a result."""
+    if result is not None:
+        _constrain(study, number, result, config)
     if result is not None and result.status == "completed":
-        study.tell(number, [result.metrics[name] for name in objectives])
+        study.tell(number, [result.metrics[name] for name in config.objectives])
     elif result is not None and result.status == "stopped_early":
         study.tell(number, state=TrialState.PRUNED)
     else:
         study.tell(number, state=TrialState.FAIL)
+
+
+def _constrain(study: optuna.Study, number: int, result: TrialResult, config: SweepConfig) -> None:
+    """Tells Optuna how far a trial is from the bounds; if it did not complete, where that is known.
+
+    What a crash left half told is completed.
+    """
+    bounds = {
+        metric: sides
+        for metric, sides in config.constraints.items()
+        if result.status == "completed" or metric in result.metrics
+    }
+    if not bounds:
+        return
+    # A trial of before a crash has no object of its own any more, only its place in the journal.
+    key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    trial = optuna.Trial(study, key)
+    told = trial.constraints
+    for name, violation in violations(result.metrics, bounds).items():
+        if name not in told:
+            trial.set_constraint(name, violation)
 
 
 def unfinished(study: optuna.Study, folder: SweepFolder) -> list[optuna.trial.FrozenTrial]:
@@ -185,4 +205,4 @@ def mark_cut_off(study: optuna.Study, config: SweepConfig, folder: SweepFolder) 
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         found = folder.result(trial.user_attrs.get(TRIAL_ID, ""))
-        tell(study, trial.number, found, list(config.objectives))
+        tell(study, trial.number, found, config)

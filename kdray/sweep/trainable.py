@@ -58,7 +58,14 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
 
     def on_epoch(report: EpochReport) -> None:
         reports.append(report)
-        tune.report({"epoch": report.epoch, "report": report.to_json(), "finished": False})
+        tune.report(
+            {
+                "epoch": report.epoch,
+                "report": report.to_json(),
+                "duration_s": time.perf_counter() - start,
+                "finished": False,
+            }
+        )
 
     try:
         trial = trial_config(setup.sections, shared.evaluation, shared.selection_metric)

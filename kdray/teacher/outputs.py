@@ -1,124 +1,83 @@
-"""What the teacher says of the training set: computed once a sweep, shared among its trials.
+"""What the teacher says of the training set: computed once a sweep, shared among its trials."""
 
-Hidden states and attention are stored in half precision: a LayerNorm's output and a probability
-lose less than 0.1 % in it. Logits stay in float32.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from kdray.data.batches import sorted_batches
-from kdray.data.dataset import Dataset, Ragged, Rows
-from kdray.models.outputs import Needs, Outputs, best_device, forward, with_attentions
+from kdray.data.dataset import Dataset, Rows
+from kdray.models.outputs import best_device, forward, with_attentions
+from kdray.teacher.cache import Plan
+from kdray.teacher.files import MappedFile
+from kdray.teacher.layout import LOGITS, Array, Layout, by_name, needs_of
 
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """The outputs on a training set of N examples with P positions in all.
+    """The outputs on a training set.
 
     Attributes:
-        logits: (N, labels), float32.
-        hidden: By layer, one row an example of (positions, width), float16.
-        attentions: By layer, averaged over heads, one row an example of its positions² values,
-            row by row, float16.
-        lengths: Positions of each example, (N,).
-        forward_examples: Examples that went through the teacher to make them: N.
+        layout: Where each example stands in a column.
+        columns: What is kept, by the names of `output_names`.
+        plan: Where each output comes from.
+        forward_examples: Examples that went through the teacher to make the columns.
+        reused: Whether some were taken from an earlier sweep.
     """
 
-    logits: npt.NDArray[np.float32]
-    hidden: Mapping[int, Ragged] = field(default_factory=dict)
-    attentions: Mapping[int, Ragged] = field(default_factory=dict)
-    lengths: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    layout: Layout
+    columns: Mapping[str, Array | MappedFile]
+    plan: Plan
     forward_examples: int = 0
+    reused: bool = False
 
-    def batch(self, rows: Rows, length: int, needs: Needs, device: torch.device) -> Outputs:
-        """Returns the outputs for some examples, padded with 0 to `length` positions."""
-        return Outputs(
-            logits=torch.from_numpy(self.logits[rows]).to(device),
-            hidden={
-                layer: torch.from_numpy(self.hidden[layer].padded(rows, length)).to(device)
-                for layer in needs.hidden
-            },
-            attentions={
-                layer: torch.from_numpy(self._square(layer, rows, length)).to(device)
-                for layer in needs.attentions
-            },
-        )
+    def array(self, name: str) -> Array:
+        """Returns one column whole, without reading it."""
+        column = self.columns[name]
+        return column.array if isinstance(column, MappedFile) else column
 
-    @property
-    def size_mb(self) -> float:
-        """Bytes of all arrays, in MB."""
-        layers = [*self.hidden.values(), *self.attentions.values()]
-        return (self.logits.nbytes + sum(rows.values.nbytes for rows in layers)) / 1e6
+    def batch(
+        self, names: Sequence[str], rows: Rows, length: int, device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        """Returns kept outputs of some examples, padded with 0 to `length` positions."""
+        return {
+            name: torch.from_numpy(self.layout.take(name, self.array(name), rows, length)).to(
+                device
+            )
+            for name in names
+        }
 
-    def _square(self, layer: int, rows: Rows, length: int) -> npt.NDArray[np.generic]:
-        stored = self.attentions[layer]
-        n = self.lengths[rows][:, None, None]
-        i, j = np.arange(length)[None, :, None], np.arange(length)[None, None, :]
-        inside = (i < n) & (j < n)
-        where = (stored.offsets[rows][:, None, None] + i * n + j)[inside]
-        batch = np.zeros((len(rows), length, length), stored.values.dtype)
-        batch[inside] = stored.values[where]
-        return batch
+    def size_mb(self, names: Sequence[str]) -> float:
+        """Returns the size of some columns in MB (10^6 bytes)."""
+        return sum(self.array(name).nbytes for name in names) / 1e6
 
 
-def compute_outputs(model: Any, dataset: Dataset, needs: Needs) -> TeacherOutputs:
-    """Runs the teacher over a training set once.
+def compute_outputs(
+    model: Any, dataset: Dataset, arrays: Mapping[str, Array], readable: bool
+) -> set[str]:
+    """Runs the teacher over a training set once and writes what it says into the arrays.
 
     Args:
         model: The teacher; it is left on the CPU with the fastest attention.
         dataset: The training set.
-        needs: Layers to keep.
+        arrays: By name, in the shapes of `Layout.columns`.
+        readable: Whether the attention is one that can be read; its last bits are others than
+            those of the fastest.
+
+    Returns:
+        The outputs that are too large for half precision; their arrays are of no use.
     """
-    device = best_device()
-    model = with_attentions(model.to(device).eval(), bool(needs.attentions))
-    lengths = dataset.lengths
-    logits = np.empty((len(dataset), model.config.num_labels), np.float32)
-    hidden = {layer: _Filling(lengths) for layer in sorted(needs.hidden)}
-    attentions = {layer: _Filling(lengths**2) for layer in sorted(needs.attentions)}
-    seen = 0
+    device, needs, layout = best_device(), needs_of(arrays), Layout.of(dataset.lengths)
+    model = with_attentions(model.to(device).eval(), readable)
+    too_large: set[str] = set()
     with torch.inference_mode():
         for batch in sorted_batches(dataset, device):
-            output = forward(model, batch.inputs, needs)
-            seen += len(batch.rows)
-            logits[batch.rows] = output.logits.float().cpu().numpy()
-            for layer, states in output.hidden.items():
-                for row, padded in zip(batch.rows, _half(states), strict=True):
-                    hidden[layer].put(row, padded[: lengths[row]])
-            for layer, matrices in output.attentions.items():
-                for row, padded in zip(batch.rows, _half(matrices), strict=True):
-                    attentions[layer].put(row, padded[: lengths[row], : lengths[row]].ravel())
+            found = by_name(forward(model, batch.inputs, needs))
+            for name, array in arrays.items():
+                stored = found[name].to(torch.float32 if name == LOGITS else torch.float16)
+                if name != LOGITS and bool(stored.isinf().any()):
+                    too_large.add(name)
+                layout.put(name, array, batch.rows, stored.cpu().numpy())
     with_attentions(model, False).cpu()
-    return TeacherOutputs(
-        logits,
-        {layer: filling.done() for layer, filling in hidden.items()},
-        {layer: filling.done() for layer, filling in attentions.items()},
-        lengths,
-        seen,
-    )
-
-
-class _Filling:
-    """A ragged column in half precision that is filled row by row, in any order."""
-
-    def __init__(self, lengths: npt.NDArray[np.int64]) -> None:
-        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        self.values = np.empty(0, np.float16)
-
-    def put(self, row: int, part: npt.NDArray[np.float16]) -> None:
-        if not self.values.size:
-            self.values = np.empty((self.offsets[-1], *part.shape[1:]), np.float16)
-        self.values[self.offsets[row] : self.offsets[row + 1]] = part
-
-    def done(self) -> Ragged:
-        return Ragged(self.values, self.offsets)
-
-
-def _half(tensor: torch.Tensor) -> npt.NDArray[np.float16]:
-    half: npt.NDArray[np.float16] = tensor.to(torch.float16).cpu().numpy()
-    return half
+    return too_large

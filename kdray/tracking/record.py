@@ -1,15 +1,14 @@
 """One sweep in MLflow: an experiment, a parent run, a nested run for each trial.
 
 Everything is written from the driver by one thread of its own: SQLite takes one writer, and the
-sweep does not wait for it.
+sweep does not wait for it. What happens to a trial while the thread is busy is written together.
 """
 
 import json
 import logging
-import math
 import os
-import time
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from kdray.results.folder import SweepFolder, write_json
 from kdray.results.records import EpochReport, TrialResult
+from kdray.tracking.news import News, measured, write_news
 
 _STATUS = {"completed": "FINISHED", "stopped_early": "FINISHED", "failed": "FAILED"}
 
@@ -47,6 +47,8 @@ class SweepRecord:
         self._client: Any = None
         self._place: Place | None = None
         self._failure: str | None = None
+        self._lock = threading.Lock()
+        self._news: dict[str, News] = {}
         self.run_ids: dict[str, str] = {}
 
     @property
@@ -60,16 +62,25 @@ class SweepRecord:
 
     def start_trial(self, trial_id: str, parameters: Mapping[str, Any]) -> None:
         """Opens the nested run of a trial."""
-        self._do(lambda: self._start_trial(trial_id, parameters))
+        self._tell(trial_id, News(parameters, tags={"status": "running"}, begins=True))
 
     def log_epoch(self, trial_id: str, report: EpochReport) -> None:
-        """Writes the metrics of one epoch in one batch."""
+        """Writes the metrics of one epoch."""
         metrics = dict(report.metrics) | {f"train_{k}": v for k, v in report.training.items()}
-        self._do(lambda: self._log(trial_id, metrics, report.epoch))
+        self._tell(trial_id, News(metrics=measured(metrics, report.epoch)))
 
-    def finish_trial(self, result: TrialResult) -> None:
-        """Writes a trial's final metrics and closes its run."""
-        self._do(lambda: self._finish_trial(result))
+    def finish_trial(self, result: TrialResult, tags: Mapping[str, str] | None = None) -> None:
+        """Writes a trial's final metrics and closes its run.
+
+        Args:
+            result: How it ended.
+            tags: More tags of its run, such as `on_front`.
+        """
+        self._tell(result.trial_id, _ending(result, tags or {}))
+
+    def tag_trial(self, trial_id: str, tags: Mapping[str, str]) -> None:
+        """Tags the run of a trial, also after its end."""
+        self._tell(trial_id, News(tags=dict(tags)))
 
     def finish(self, summary: Mapping[str, Any], complete: bool) -> dict[str, str]:
         """Tags the front, stores its students, report and verification, closes what is open.
@@ -89,6 +100,11 @@ class SweepRecord:
         """Waits until everything so far is written, and returns the run of each trial."""
         self._do(lambda: None).result()
         return dict(self.run_ids)
+
+    def _tell(self, trial_id: str, news: News) -> None:
+        with self._lock:
+            self._news.setdefault(trial_id, News()).add(news)
+        self._do(lambda: self._write_trial(trial_id))
 
     def _do(self, task: Callable[[], None]) -> "Future[None]":
         def safely() -> None:
@@ -115,7 +131,7 @@ class SweepRecord:
         run = self._client.create_run(experiment, run_name=self._folder.name)
         self._place = Place(self._uri, experiment, run.info.run_id)
         write_json(self._folder.tracking_json, vars(self._place))
-        self._log_parameters(run.info.run_id, parameters)
+        write_news(self._client, run.info.run_id, News(parameters))
 
     def _goes_on(self) -> bool:
         """Goes on in the runs of before, if the store still has them; a folder may be moved."""
@@ -161,75 +177,73 @@ class SweepRecord:
             if not token:
                 return runs
 
-    def _start_trial(self, trial_id: str, parameters: Mapping[str, Any]) -> None:
-        assert self._place is not None, "open comes first"
-        if trial_id in self.run_ids:
-            self._client.update_run(self.run_ids[trial_id], status="RUNNING")
-            return
-        tags = {"mlflow.parentRunId": self._place.parent, "trial_id": trial_id, "status": "running"}
-        run = self._client.create_run(
-            self._place.experiment_id, run_name=trial_name(trial_id, parameters), tags=tags
-        )
-        self.run_ids[trial_id] = run.info.run_id
-        self._log_parameters(run.info.run_id, parameters)
+    def _write_trial(self, trial_id: str) -> None:
+        with self._lock:
+            news = self._news.pop(trial_id, None)
+        if news is not None:  # else a task of before took it along
+            self._write(trial_id, news)
 
-    def _log_parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        params = [Param(name, str(value)[:6000]) for name, value in parameters.items()]
-        for start in range(0, len(params), 100):
-            self._client.log_batch(run_id, params=params[start : start + 100])
-
-    def _log(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        batch = [Metric(_safe(name), value, now, step) for name, value in finite.items()]
-        self._client.log_batch(self.run_ids[trial_id], metrics=batch)
-
-    def _finish_trial(self, result: TrialResult) -> None:
-        if result.trial_id not in self.run_ids:
-            self._start_trial(result.trial_id, result.parameters)
-        run_id = self.run_ids[result.trial_id]
+    def _write(self, trial_id: str, news: News) -> None:
+        if trial_id not in self.run_ids:
+            self._create(trial_id, news)
+        else:
+            news.parameters = {}
+            if news.begins and news.status is None:  # again, in the run of before
+                self._client.update_run(self.run_ids[trial_id], status="RUNNING")
+        run_id = self.run_ids[trial_id]
         try:
-            self._log(result.trial_id, result.metrics, result.selected_epoch)
+            write_news(self._client, run_id, news)
+        except Exception:
+            write_news(self._client, run_id, News(tags=news.tags))
+            raise
         finally:
-            self._client.set_tag(run_id, "status", result.status)
-            if result.status == "failed":
-                self._client.set_tag(run_id, "stage", result.stage or "")
-                self._client.set_tag(run_id, "error", (result.error or "")[:5000])
-            self._client.set_terminated(run_id, _STATUS[result.status])
+            if news.status is not None:
+                self._client.set_terminated(run_id, news.status)
+
+    def _create(self, trial_id: str, news: News) -> None:
+        assert self._place is not None, "open comes first"
+        own = {"mlflow.parentRunId": self._place.parent, "trial_id": trial_id}
+        run = self._client.create_run(
+            self._place.experiment_id,
+            run_name=trial_name(trial_id, news.parameters),
+            tags=own | news.tags,
+        )
+        self.run_ids[trial_id], news.tags = run.info.run_id, {}
 
     def _finish(self, summary: Mapping[str, Any], complete: bool) -> None:
         assert self._place is not None, "open comes first"
         try:
-            self._finish_trials()
-            self._tag_trials(set(summary["front"]))
+            self._tag_trials(self._finish_trials(), set(summary["front"]), summary.get("feasible"))
             self._log_artifacts(set(summary["front"]))
             self._log_summary(summary)
         finally:
             status = "FINISHED" if complete else "KILLED"
             self._client.set_terminated(self._place.parent, status)
 
-    def _finish_trials(self) -> None:
-        """Finishes the run of every trial that has a result, whatever was cut off before."""
+    def _finish_trials(self) -> list[Any]:
+        """Finishes the run of every trial with a result, whatever was cut off; returns all runs."""
+        runs = self._nested()
         ended = {
-            run.data.tags.get("trial_id")
-            for run in self._nested()
-            if run.info.status in _STATUS.values()
+            run.data.tags.get("trial_id") for run in runs if run.info.status in _STATUS.values()
         }
-        for result in self._folder.results():
-            if result.trial_id not in ended:
-                self._finish_trial(result)
+        left = [result for result in self._folder.results() if result.trial_id not in ended]
+        for result in left:
+            self._write(result.trial_id, _ending(result, {}))
+        return self._nested() if left else runs
 
-    def _tag_trials(self, front: set[str]) -> None:
-        for run in self._nested():
-            trial_id = run.data.tags.get("trial_id", "")
-            self._client.set_tag(run.info.run_id, "on_front", str(trial_id in front).lower())
+    def _tag_trials(
+        self, runs: list[Any], front: set[str], feasible: Collection[str] | None
+    ) -> None:
+        for run in runs:
+            trial_id, there = run.data.tags.get("trial_id", ""), run.data.tags
+            tags = {"on_front": str(trial_id in front).lower()}
+            if feasible is not None and there.get("status") == "completed":
+                tags["feasible"] = str(trial_id in feasible).lower()
             if run.info.status == "RUNNING":
-                self._client.set_tag(run.info.run_id, "status", "interrupted")
+                tags["status"] = "interrupted"
                 self._client.set_terminated(run.info.run_id, "KILLED")
+            changed = {name: value for name, value in tags.items() if there.get(name) != value}
+            write_news(self._client, run.info.run_id, News(tags=changed))
 
     def _log_artifacts(self, front: set[str]) -> None:
         assert self._place is not None, "open comes first"
@@ -243,15 +257,20 @@ class SweepRecord:
             self._client.log_artifact(self._place.parent, str(path))
 
     def _log_summary(self, summary: Mapping[str, Any]) -> None:
-        from mlflow.entities import Metric
-
         assert self._place is not None, "open comes first"
-        now = int(time.time() * 1000)
         values = {f"teacher_{name}": value for name, value in summary["teacher"].items()}
         values |= {"hypervolume": summary["hypervolume"], "front_size": len(summary["front"])}
         values |= {f"trials_{name}": count for name, count in summary["trials"].items()}
-        batch = [Metric(_safe(name), float(value), now, 0) for name, value in values.items()]
-        self._client.log_batch(self._place.parent, metrics=batch)
+        write_news(self._client, self._place.parent, News(metrics=measured(values, 0)))
+
+
+def _ending(result: TrialResult, tags: Mapping[str, str]) -> News:
+    """Returns what is written when a trial has ended."""
+    told = {"status": result.status, **tags}
+    if result.status == "failed":
+        told |= {"stage": result.stage or "", "error": result.error or ""}
+    metrics = measured(result.metrics, result.selected_epoch)
+    return News(result.parameters, metrics, told, _STATUS[result.status])
 
 
 def trial_name(trial_id: str, parameters: Mapping[str, Any]) -> str:
@@ -259,8 +278,3 @@ def trial_name(trial_id: str, parameters: Mapping[str, Any]) -> str:
     words = [str(value) for value in parameters.values() if isinstance(value, str)]
     layers = parameters.get("student.layers")
     return " ".join([trial_id, *([f"{layers} layers"] if layers else []), *words])[:250]
-
-
-def _safe(name: str) -> str:
-    """Returns a metric's name with what MLflow takes amiss replaced by `_`."""
-    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)

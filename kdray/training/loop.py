@@ -13,6 +13,7 @@ from torch import Tensor
 from kdray.config.sections import Training
 from kdray.data.batches import Batch, make_batch, shuffled_rows
 from kdray.data.dataset import Dataset
+from kdray.models.outputs import fast_training
 from kdray.training.meter import Meter, gradient_norms, shares
 from kdray.training.stepper import Learner, Stepper
 
@@ -62,21 +63,31 @@ def train(
     """
     batches = -(-len(dataset) // options.batch_size)
     stepper = Stepper(learner, options, options.epochs * batches)
-    for epoch in range(options.epochs):
-        start = time.perf_counter()
-        learner.model.train()
-        order = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
-        meter = Meter()
-        for index, rows in enumerate(order):
-            batch = make_batch(dataset, rows, stepper.device)
-            with stepper.cast():
-                terms = compute_terms(batch, (epoch + index / batches) / options.epochs)
-            if index == batches - 1:
-                meter.gradient_norms = gradient_norms(terms, stepper.weights)
-            stepper.step(torch.stack(list(terms.values())).sum())
-            meter.add(terms)
-        seconds = time.perf_counter() - start
-        after_epoch(_summary(epoch + 1, meter, stepper.learning_rate, seconds))
+    with fast_training(learner.model):
+        for epoch in range(options.epochs):
+            start = time.perf_counter()
+            with stepper.computing():
+                meter = _train_epoch(stepper, dataset, compute_terms, options, epoch)
+            seconds = time.perf_counter() - start
+            after_epoch(_summary(epoch + 1, meter, stepper.learning_rate, seconds))
+    stepper.release()
+
+
+def _train_epoch(
+    stepper: Stepper, dataset: Dataset, compute_terms: ComputeTerms, options: Training, epoch: int
+) -> Meter:
+    stepper.model.train()
+    order = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
+    meter = Meter()
+    for index, rows in enumerate(order):
+        batch = make_batch(dataset, rows, stepper.device)
+        with stepper.cast():
+            terms = compute_terms(batch, (epoch + index / len(order)) / options.epochs)
+        if index == len(order) - 1:
+            meter.gradient_norms = gradient_norms(terms, stepper.weights)
+        stepper.step(torch.stack(list(terms.values())).sum())
+        meter.add(terms)
+    return meter
 
 
 def _summary(epoch: int, meter: Meter, learning_rate: float, duration_s: float) -> EpochTraining:

@@ -1,6 +1,6 @@
 """AdamW with linear warm-up and linear decay."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -9,16 +9,27 @@ from torch.optim.lr_scheduler import LambdaLR
 from kdray.config.sections import Training
 
 
-def make_optimizer(modules: Iterable[nn.Module], options: Training) -> torch.optim.AdamW:
-    """Returns a fused AdamW; matrices decay, norms and biases do not.
+def by_decay(parameters: Sequence[nn.Parameter]) -> dict[bool, list[nn.Parameter]]:
+    """Returns the parameters that decay, which are matrices, and the others: norms and biases."""
+    groups = {
+        decays: [p for p in parameters if (p.dim() > 1) == decays] for decays in (True, False)
+    }
+    return {decays: group for decays, group in groups.items() if group}
+
+
+def make_optimizer(vectors: Mapping[bool, nn.Parameter], options: Training) -> torch.optim.AdamW:
+    """Returns a fused AdamW.
 
     Reference: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     https://arxiv.org/abs/1711.05101
+
+    Args:
+        vectors: Parameters, by whether they decay.
+        options: Learning rate and weight decay.
     """
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [vector], "weight_decay": options.weight_decay if decays else 0.0}
+        for decays, vector in vectors.items()
     ]
     return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
 

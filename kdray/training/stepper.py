@@ -1,13 +1,15 @@
 """One optimizer step: scaled, masked, clipped, scheduled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from kdray.config.sections import Training
-from kdray.training.optimizer import make_optimizer, make_schedule
+from kdray.training.flat import FlatParameters
+from kdray.training.optimizer import by_decay, make_optimizer, make_schedule
 from kdray.training.precision import autocast, resolve_precision
 
 
@@ -30,22 +32,37 @@ class Stepper:
     """Takes the steps of one training.
 
     Attributes:
-        device: Where the model is.
+        model: What is trained.
+        device: Where it is.
         weights: The model's trainable parameters, without those of the extra modules.
+        flats: All of them and those of the extra modules: those that decay, and the others.
         cast: What a forward pass runs under.
         optimizer: AdamW over all of them.
     """
 
     def __init__(self, learner: Learner, options: Training, steps: int) -> None:
+        self.model = learner.model
         self.device = next(learner.model.parameters()).device
         self.weights = _trainable([learner.model])
-        self.optimizer = make_optimizer([learner.model, *learner.extra_modules], options)
-        dtype = resolve_precision(options.precision, self.device)
-        self.cast = autocast(dtype, self.device)
-        self._parameters = self.weights + _trainable(learner.extra_modules)
-        self._masked = masked_parameters(learner.model, learner.masks)
+        masked = masked_parameters(learner.model, learner.masks)
+        parameters = self.weights + _trainable(learner.extra_modules)
+        flats = {decays: FlatParameters(group) for decays, group in by_decay(parameters).items()}
+        frozen = [p for p in learner.model.parameters() if not p.requires_grad]
+        self.flats = list(flats.values())
+        self._all = [*self.flats, FlatParameters(frozen)] if frozen else self.flats
+        self._vectors = [flat.vector for flat in self.flats]
+        vectors = {decays: flat.vector for decays, flat in flats.items()}
+        self.optimizer = make_optimizer(vectors, options)
+        self._dtype = resolve_precision(options.precision, self.device)
+        self.cast = autocast(self._dtype, self.device)
+        self._masked = [
+            (self._gradient(parameter), mask)
+            for parameter, mask in masked
+            if parameter.requires_grad
+        ]
         self._schedule = make_schedule(self.optimizer, options.warmup_ratio, steps)
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        half = self._dtype == torch.float16
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self._clip = options.gradient_clip
 
     @property
@@ -53,18 +70,41 @@ class Stepper:
         """The rate of the next step."""
         return float(self._schedule.get_last_lr()[0])
 
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Lets forward passes inside the block read bfloat16, if that is the precision."""
+        if self._dtype != torch.bfloat16:
+            yield
+            return
+        with ExitStack() as stack:
+            for flat in self._all:
+                stack.enter_context(flat.read_as(self._dtype))
+            yield
+
     def step(self, loss: Tensor) -> None:
         """Moves the parameters against the gradient of a loss."""
         torch.autograd.backward(self._scaler.scale(loss))
+        for flat in self.flats:
+            flat.gather()
         self._scaler.unscale_(self.optimizer)
-        for parameter, mask in self._masked:
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask)
-        nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        for gradient, mask in self._masked:
+            gradient.mul_(mask)
+        nn.utils.clip_grad_norm_(self._vectors, self._clip)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self._schedule.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for flat in self.flats:
+            flat.round()
+
+    def release(self) -> None:
+        """Gives every parameter a storage of its own again, once training is over."""
+        for flat in self._all:
+            flat.release()
+
+    def _gradient(self, parameter: nn.Parameter) -> Tensor:
+        flat = next(flat for flat in self.flats if parameter in flat)
+        assert flat.vector.grad is not None, "made with the vector"
+        return flat.part(flat.vector.grad, parameter)
 
 
 def masked_parameters(

@@ -117,6 +117,10 @@ def test_a_sampler_may_be_a_name_or_a_mapping() -> None:
         ({"initial": "scratch"}, "top: `architecture` goes with `initial: scratch`, and only"),
         ({"architecture": {}}, "top: `architecture` goes with `initial: scratch`, and only"),
         (
+            {"initial": "scratch", "architecture": {}, "embeddings": "frozen"},
+            "top: `embeddings: frozen` would keep random ones with `initial: scratch`",
+        ),
+        (
             {"initial": "scratch", "architecture": {}, "layers": 2},
             "top: `layers` is given twice; with scratch only `architecture.layers`",
         ),

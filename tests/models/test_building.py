@@ -6,6 +6,7 @@ from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError
 from kdray.models.building import (
+    borrow,
     config_of,
     freeze,
     keep_layers,
@@ -72,6 +73,18 @@ def test_a_thawed_model_can_be_trained_without_changing_the_state():
             parameter.add_(1.0)
     for name, array in before.items():
         assert np.array_equal(state.weights[name], array)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_borrowed_model_is_the_frozen_one_in_the_memory_of_its_state(family):
+    model = tiny.model(family=family)
+    state = freeze(model)
+    borrowed = borrow(state)
+    assert torch.equal(logits(borrowed), logits(model))
+    assert not borrowed.training
+    assert not any(parameter.requires_grad for parameter in borrowed.parameters())
+    own = {name: tensor.data_ptr() for name, tensor in borrowed.state_dict().items()}
+    assert own == {name: array.ctypes.data for name, array in state.weights.items()}
 
 
 def test_a_frozen_state_cannot_be_written_to():

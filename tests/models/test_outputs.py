@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from kdray.models.outputs import Needs, forward, with_attentions
+from kdray.models.dropout import FastDropout
+from kdray.models.outputs import Needs, fast_training, forward, with_attentions
+from kdray.models.readable import READABLE, attend
 from tests import tiny
 
 INPUTS = {
@@ -49,17 +51,39 @@ def test_attention_is_read_before_dropout(family):
     assert not torch.allclose(still.logits, moved.logits)
 
 
-def test_a_readable_model_trains_as_the_eager_one_of_transformers():
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_readable_model_without_attention_dropout_trains_as_the_eager_one(family):
+    name = "attention_dropout" if family == "distilbert" else "attention_probs_dropout_prob"
     logits = []
     for choose in (
         lambda m: with_attentions(m, True),
         lambda m: m.set_attn_implementation("eager"),
     ):
-        model = tiny.model(attention_probs_dropout_prob=0.3).train()
+        model = tiny.model(family=family, **{name: 0.0}).train()
         choose(model)
         torch.manual_seed(0)
         logits.append(model(**INPUTS).logits)
-    assert torch.equal(*logits)
+    assert torch.allclose(*logits, atol=1e-6)
+
+
+def test_attention_dropout_keeps_the_output_right_on_average():
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 3, 4) for _ in range(3))
+    module = torch.nn.Module()
+    still = attend(module.eval(), query, key, value, None, dropout=0.5)[0]
+    module.train()
+    moved = [attend(module, query, key, value, None, dropout=0.5)[0] for _ in range(4000)]
+    assert not torch.allclose(moved[0], still)
+    assert torch.allclose(torch.stack(moved).mean(0), still, atol=0.05)
+
+
+def test_training_on_a_cpu_uses_the_faster_attention_and_dropout_and_puts_its_own_back():
+    model = tiny.model()
+    with fast_training(model):
+        assert model.config._attn_implementation == READABLE
+        assert any(isinstance(module, FastDropout) for module in model.modules())
+    assert model.config._attn_implementation == "sdpa"
+    assert not any(isinstance(module, FastDropout) for module in model.modules())
 
 
 @pytest.mark.parametrize("needs", [Needs(hidden=frozenset({3})), Needs(attentions=frozenset({3}))])

@@ -20,6 +20,7 @@ TEACHER = {
     "test_macro_f1": 0.76,
     "test_accuracy": 0.69,
 }
+KEPT = {"memory_mb": 1.5, "disk_mb": 0.0, "in_loop": [], "reused": False}
 CONSTANT = {"macro_f1": 0.31, "accuracy": 0.4}
 
 
@@ -73,6 +74,7 @@ def verification(**changes: Any) -> dict[str, Any]:
         "metrics": TEACHER,
         "constant": CONSTANT,
         "forward_examples": 3000,
+        "teacher_outputs": KEPT,
         **changes,
     }
 

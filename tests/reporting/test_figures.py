@@ -33,6 +33,16 @@ def test_figure_tells_the_kinds_of_trials_apart(make_sweep: MakeSweep):
     ]
 
 
+def test_trials_outside_the_constraints_are_crossed_out(make_sweep: MakeSweep):
+    trials = [completed("0001", 0.7, 4), completed("0002", 0.6, 2), completed("0003", 0.5, 2)]
+
+    shown = axes(make_sweep(*trials, failed("0004"), constraints={"size_mb": {"maximum": 3}}))
+
+    assert legend(shown)[:3] == ["completed", "outside the constraints", "front"]
+    crosses = shown.collections[legend(shown).index("outside the constraints")]
+    assert np.asarray(crosses.get_offsets()).tolist() == [[4, 0.7]]
+
+
 def test_front_is_drawn_on_validation_and_named(make_sweep: MakeSweep):
     shown = axes(make_sweep(completed("0001", 0.7, 4), completed("0002", 0.6, 2)))
 

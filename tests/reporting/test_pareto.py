@@ -6,10 +6,13 @@ import pytest
 from kdray.reporting.pareto import (
     Direction,
     FloatArray,
+    epsilon_net,
+    fronts,
     hypervolume,
     knee,
     non_dominated,
     normalised_hypervolume,
+    ranking,
 )
 
 # quality
@@ -154,6 +157,85 @@ def test_of_two_points_the_knee_is_the_best_in_the_first_objective():
 def test_no_point_has_no_knee():
     with pytest.raises(ValueError, match="at least one point"):
         knee([[np.nan, 1]], SMALL_AND_GOOD)
+
+
+def test_fronts_of_the_hand_case():
+    assert [front.tolist() for front in fronts(HAND, SMALL_AND_GOOD)] == [[0, 1, 3], [2]]
+
+
+def test_fronts_are_peeled_one_after_the_other():
+    # Each point hides the next ones: a chain is a front each, whatever its order.
+    points = [[3, 0.3], [1, 0.9], [2, 0.6]]
+
+    assert [front.tolist() for front in fronts(points, SMALL_AND_GOOD)] == [[1], [2], [0]]
+
+
+def test_a_point_with_a_missing_value_is_in_no_front():
+    points = [[1, np.nan], [2, 0.5], [np.nan, 0.9]]
+
+    assert [front.tolist() for front in fronts(points, SMALL_AND_GOOD)] == [[1]]
+    assert ranking(points, SMALL_AND_GOOD).tolist() == [1]
+
+
+def test_no_points_make_no_fronts_and_no_ranking():
+    assert fronts([], SMALL_AND_GOOD) == []
+    assert ranking([], SMALL_AND_GOOD).tolist() == []
+
+
+def test_epsilon_net_starts_at_an_end_takes_the_other_and_then_the_widest_gap():
+    # Scaled, a straight front at 0, .1, .5, .8 and 1 of its length: from 0 the farthest is 1, then
+    # .5 (half away from both ends), then .8 (.2 from the next) before .1 (.1 from the next).
+    points = [[n, n] for n in (0.0, 0.1, 0.5, 0.8, 1.0)]
+
+    assert epsilon_net(points, SMALL_AND_GOOD).tolist() == [0, 4, 2, 3, 1]
+
+
+def test_epsilon_net_starts_with_the_best_in_the_first_objective():
+    points = [[0.6, 1], [0.9, 3], [0.8, 2]]
+
+    assert epsilon_net(points, ["maximize", "minimize"]).tolist() == [1, 0, 2]
+
+
+def test_epsilon_net_takes_the_earlier_of_equal_points_and_repeats_come_last():
+    points = [[1, 0.5], [1, 0.5], [2, 0.9], [2, 0.9]]
+
+    assert epsilon_net(points, SMALL_AND_GOOD).tolist() == [0, 2, 1, 3]
+
+
+def test_ranking_of_the_hand_case():
+    # A and D are the ends of the first front, B lies between them, C is the second front.
+    assert ranking(HAND, SMALL_AND_GOOD).tolist() == [0, 3, 1, 2]
+
+
+def test_ranking_by_one_objective_is_sorting():
+    assert ranking([[3], [1], [2]], ["maximize"]).tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_dominated_point_never_outranks_its_dominator(seed: int):
+    points = np.random.default_rng(seed).integers(0, 5, (25, 2 + seed % 2))
+    place = {row: rank for rank, row in enumerate(ranking(points, ["minimize"] * points.shape[1]))}
+
+    for a, b in itertools.permutations(range(len(points)), 2):
+        if all(points[a] <= points[b]) and any(points[a] < points[b]):
+            assert place[a] < place[b]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ranking_does_not_mind_the_scale_of_objectives(seed: int):
+    points = random_points(seed, 3)
+    wanted = ranking(points, ["minimize"] * 3).tolist()
+
+    assert ranking(points * [1e-3, 7, 1e9] + [5, 0, -3], ["minimize"] * 3).tolist() == wanted
+    assert ranking(points * [1, -4, 1], ["minimize", "maximize", "minimize"]).tolist() == wanted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_front_is_the_one_that_non_dominated_finds(seed: int):
+    points = np.random.default_rng(seed).integers(0, 4, (20, 3))
+    first = fronts(points, ["minimize"] * 3)[0]
+
+    assert first.tolist() == np.flatnonzero(non_dominated(points, ["minimize"] * 3)).tolist()
 
 
 def test_wrong_width_is_named():

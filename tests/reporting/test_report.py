@@ -150,6 +150,38 @@ def test_sweep_without_completed_trials_says_so(reports: Reports):
         assert "kdray best" not in text
 
 
+def test_constraints_are_told_and_what_is_outside_them_is_listed(reports: Reports):
+    trials = [completed("0001", 0.74, 3), completed("0002", 0.7, 1), failed("0003")]
+    bounds = {"size_mb": {"maximum": 2.0}, "latency_ms": {"maximum": 9.0}}
+
+    html, markdown = reports(*trials, constraints=bounds)
+
+    for text in (html, markdown):
+        assert "Constraints: latency at most 9.0 ms, size at most 2.0 MB; only" in text
+        assert "No other feasible trial is at least as good" in text
+        assert "Outside the constraints" in text
+    listed = [row for row in rows(markdown) if row[0] == "0001"]
+    assert listed == [["0001", "2.0", "3.0", "0.740"]]
+
+
+def test_report_without_constraints_does_not_speak_of_them(reports: Reports):
+    for text in reports(completed("0001", 0.74, 3), constraints={}):
+        assert "onstraints" not in text.split("Search space")[0]
+
+
+def test_sweep_without_a_feasible_trial_names_the_nearest_and_what_it_misses(reports: Reports):
+    trial = completed("0001", 0.74, 3.14)
+    bounds = {"size_mb": {"maximum": 2.0}, "macro_f1": {"minimum": 0.6}, "auroc": {"minimum": 0.9}}
+
+    for text in reports(trial, failed("0002"), constraints=bounds):
+        plain = text.replace("\u00a0", " ")
+        assert (
+            "No trial meets the constraints; nearest: trial 0001 with no AUROC (at least 0.900) "
+            "and size 3.1 MB (at most 2.0 MB)"
+        ) in plain
+        assert "kdray best" not in text
+
+
 def test_sweep_that_has_no_trial_at_all_has_a_report(reports: Reports):
     assert "No trial completed" in reports()[0]
 

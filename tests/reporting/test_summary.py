@@ -49,6 +49,45 @@ def test_equal_trials_are_on_the_front_in_the_order_of_their_ids():
     assert front_ids(trials, OBJECTIVES) == ["0001", "0002"]
 
 
+def test_infeasible_trial_is_not_on_the_front_and_counts_for_no_hypervolume(make_sweep: MakeSweep):
+    # 0001 dominates 0002, but takes 2 ms.
+    trials = [completed("0001", 0.76, 3), completed("0002", 0.54, 4, latency_ms=1.5)]
+    constraints = {"latency_ms": {"maximum": 1.5}}
+
+    assert front_ids(trials, OBJECTIVES, constraints) == ["0002"]
+    summary = tables(make_sweep(*trials, constraints=constraints))
+    assert summary["front"] == ["0002"]
+    assert summary["feasible"] == ["0002"]
+    assert "nearest" not in summary
+    assert summary["hypervolume"] == pytest.approx(0.25)
+
+
+def test_sweep_without_a_feasible_trial_names_the_nearest(make_sweep: MakeSweep):
+    # 3 MB are half of 2 MB too many, 4 MB twice that; a macro-F1 of 0.6 is a quarter short of 0.8.
+    trials = [completed("0001", 0.8, 4), completed("0002", 0.8, 3), completed("0003", 0.6, 3)]
+    bounds = {"size_mb": {"maximum": 2.0}, "macro_f1": {"minimum": 0.8}}
+
+    summary = tables(make_sweep(*trials, failed("0004"), constraints=bounds))
+
+    assert (summary["front"], summary["feasible"]) == ([], [])
+    assert summary["nearest"] == "0002"
+    assert summary["hypervolume"] == 0.0
+
+
+def test_feasible_column_is_there_with_constraints_and_filled_for_completed_trials(
+    make_sweep: MakeSweep,
+):
+    trials = [completed("0001", 0.5, 4), completed("0002", 0.5, 1), failed("0003")]
+    folder = make_sweep(*trials, stopped("0004", 0.5, 1), constraints={"size_mb": {"maximum": 2}})
+    tables(folder)
+
+    table = read_trials(folder)
+
+    assert table.columns[8] == "feasible"
+    assert table["feasible"].tolist()[:2] == [False, True]
+    assert table["feasible"].isna().tolist() == [False, False, True, True]
+
+
 def test_front_without_a_minimised_objective_is_sorted_by_the_second():
     trials = [completed("0001", 0.6, 1, accuracy=0.5), completed("0002", 0.5, 1, accuracy=0.6)]
 
@@ -76,6 +115,7 @@ def test_summary_has_what_the_design_says(make_sweep: MakeSweep):
         "reference_point": {"macro_f1": 0.31, "size_mb": 8.0},
         "front": ["0001"],
         "teacher_forward_examples": 3000,
+        "teacher_outputs": {"memory_mb": 1.5, "disk_mb": 0.0, "in_loop": [], "reused": False},
         "duration_s": 60.0,
         "busy_s": 90.0,
     }

@@ -52,7 +52,8 @@ def test_ray_optuna_and_mlflow_agree_on_how_every_trial_ended(swept: Tiny) -> No
 
 def test_the_teacher_reads_the_training_set_once_whatever_the_number_of_trials(swept: Tiny) -> None:
     summary = json.loads(swept.folder.summary_json.read_text())
-    assert summary["teacher_forward_examples"] == 200
+    reused = summary["teacher_outputs"]["reused"]
+    assert summary["teacher_forward_examples"] == (0 if reused else 200)
 
 
 def test_only_students_of_the_front_are_kept_and_each_is_as_large_as_it_says(swept: Tiny) -> None:

@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from kdray.models.outputs import NOTHING, Needs, forward, with_attentions
+from kdray.teacher.layout import Layout
 from kdray.teacher.outputs import compute_outputs
 from tests import tiny
+from tests.teacher.asked import NEEDS, asked, kept, read
 
-CPU = torch.device("cpu")
 LENGTHS = (3, 7, 2, 5, 4, 6)
-NEEDS = Needs(frozenset({0, 2}), frozenset({1, 2}))
 
 
 @pytest.fixture(params=tiny.FAMILIES)
@@ -25,9 +25,9 @@ def alone(model, row):
 
 
 def test_the_outputs_are_those_of_each_example_on_its_own(model):
-    outputs = compute_outputs(model, tiny.dataset(), NEEDS)
+    outputs = kept(asked(model))
     rows = np.array([4, 0, 1])
-    found = outputs.batch(rows, 7, NEEDS, CPU)
+    found = read(outputs, rows, 7)
     assert found.logits.dtype == torch.float32
     for place, row in enumerate(rows):
         expected, n = alone(model, row), LENGTHS[row]
@@ -41,8 +41,7 @@ def test_the_outputs_are_those_of_each_example_on_its_own(model):
 
 
 def test_a_batch_is_padded_with_zeros():
-    outputs = compute_outputs(tiny.model(), tiny.dataset(), NEEDS)
-    found = outputs.batch(np.array([2, 1]), 9, NEEDS, CPU)
+    found = read(kept(asked()), np.array([2, 1]), 9)
     assert found.hidden[2].shape == (2, 9, 16)
     assert found.attentions[1].shape == (2, 9, 9)
     for place, n in enumerate((2, 7)):
@@ -58,31 +57,26 @@ def test_the_teacher_runs_over_each_example_once():
         lambda _, args, inputs: seen.extend(map(tuple, inputs["input_ids"].tolist())),
         with_kwargs=True,
     )
-    outputs = compute_outputs(model, tiny.dataset(), NEEDS)
+    outputs = kept(asked(model))
     assert outputs.forward_examples == len(seen) == len(LENGTHS)
 
 
 def test_only_what_is_needed_is_kept():
-    outputs = compute_outputs(tiny.model(), tiny.dataset(), NOTHING)
-    assert not outputs.hidden
-    assert not outputs.attentions
-    assert outputs.logits.shape == (6, 3)
-    kept = compute_outputs(tiny.model(), tiny.dataset(), Needs(frozenset({2})))
-    assert set(kept.hidden) == {2}
-    assert not kept.batch(np.array([0]), 3, NOTHING, CPU).hidden
+    assert kept(asked(needs=NOTHING)).columns.keys() == {"logits"}
+    assert kept(asked(needs=Needs(frozenset({2})))).columns.keys() == {"logits", "hidden.2"}
 
 
-def test_the_size_is_that_of_all_arrays():
+def test_the_size_is_that_of_all_columns():
     # 27 positions and 139 pairs of positions in all; half precision takes 2 bytes.
-    outputs = compute_outputs(tiny.model(), tiny.dataset(), NEEDS)
+    outputs = kept(asked())
     logits, hidden, attention = 6 * 3 * 4, 2 * 27 * 16 * 2, 2 * 139 * 2
-    assert outputs.size_mb == pytest.approx((logits + hidden + attention) / 1e6)
+    assert outputs.size_mb(outputs.plan.kept) == pytest.approx((logits + hidden + attention) / 1e6)
 
 
 def test_the_teacher_is_left_as_fast_as_it_was_with_its_weights_untouched():
     model = tiny.model()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    compute_outputs(model, tiny.dataset(), NEEDS)
+    kept(asked(model))
     assert model.config._attn_implementation == "sdpa"
     assert not model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -91,6 +85,16 @@ def test_the_teacher_is_left_as_fast_as_it_was_with_its_weights_untouched():
 @pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)
 def test_dropout_is_off_while_the_teacher_answers(labels):
     model = tiny.model(labels).train()
-    first = compute_outputs(model, tiny.dataset(labels), NEEDS)
-    second = compute_outputs(model.train(), tiny.dataset(labels), NEEDS)
-    assert np.array_equal(first.logits, second.logits)
+    first = kept(asked(model, tiny.dataset(labels)))
+    second = kept(asked(model.train(), tiny.dataset(labels)))
+    assert np.array_equal(first.array("logits"), second.array("logits"))
+
+
+def test_what_half_precision_cannot_hold_is_told():
+    model, dataset = tiny.model(), tiny.dataset()
+    with torch.no_grad():
+        model.bert.encoder.layer[0].output.LayerNorm.weight.mul_(1e6)
+    columns = Layout.of(dataset.lengths).columns(Needs(frozenset({0, 1, 2})), model.config)
+    arrays = {name: np.empty(column.shape, column.dtype) for name, column in columns.items()}
+    assert compute_outputs(model, dataset, arrays, False) == {"hidden.1"}
+    assert np.isfinite(arrays["hidden.2"]).all()

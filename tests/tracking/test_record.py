@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def recorded(output: Path, name: str, complete: bool = True) -> SweepRecord:
     write_text(folder.root / "report.html", "<html></html>")
     record.finish(SUMMARY, complete)
     return record
+
+
+def test_trials_of_a_sweep_with_constraints_are_tagged_feasible_or_not(output: Path) -> None:
+    folder = SweepFolder(output / "constrained")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    record.open({})
+    for trial_id in ("0000", "0001"):
+        record.finish_trial(TrialResult(trial_id, "completed", metrics={"macro_f1": 0.7}))
+    record.finish_trial(TrialResult("0002", "failed", stage="distil", error="NaN"))
+    record.finish(SUMMARY | {"feasible": ["0000"]}, True)
+    runs = nested(output, folder.name)
+    tags = {name: run.data.tags.get("feasible") for name, run in runs.items()}
+    assert tags == {"parent": None, "0000": "true", "0001": "false", "0002": None}
 
 
 def test_a_sweep_is_a_parent_run_with_a_nested_run_a_trial(output: Path) -> None:
@@ -148,3 +163,64 @@ def test_a_folder_that_was_moved_is_recorded_anew(output: Path, tmp_path: Path) 
     again.finish(SUMMARY, True)
     assert again.failure is None
     assert set(nested(tmp_path, "moved")) == {"parent", "0000"}
+
+
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the list that the names of all calls which write go to."""
+    made: list[str] = []
+    for name in ("create_run", "log_batch", "set_tag", "update_run", "set_terminated"):
+        method = getattr(mlflow.MlflowClient, name)
+
+        def write(self: Any, *args: Any, _name: str = name, _do: Any = method, **more: Any) -> Any:
+            made.append(_name)
+            return _do(self, *args, **more)
+
+        monkeypatch.setattr(mlflow.MlflowClient, name, write)
+    return made
+
+
+def test_a_trial_that_is_over_before_it_could_be_written_takes_three_calls(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(output / "backlog")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    record.open({})
+    record.flush()
+    made, busy = calls(monkeypatch), threading.Event()
+    record._writer.submit(busy.wait)
+    record.start_trial("0000", PARAMETERS)
+    for epoch in (1, 2):
+        report = EpochReport(epoch, 2, {"macro_f1": epoch / 4}, {"loss": 1.0}, 0.1)
+        record.log_epoch("0000", report)
+    result = TrialResult("0000", "completed", PARAMETERS, {"macro_f1": 0.5}, epochs=2)
+    record.finish_trial(result, {"on_front": "true"})
+    busy.set()
+    record.flush()
+    assert made == ["create_run", "log_batch", "set_terminated"]
+    record.finish(SUMMARY, True)
+    run = nested(output, "backlog")["0000"]
+    history = client(output).get_metric_history(run.info.run_id, "macro_f1")
+    assert sorted(metric.value for metric in history) == [0.25, 0.5, 0.5]
+    assert (run.data.params["student.layers"], run.data.tags["on_front"]) == ("2", "true")
+    assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "completed")
+
+
+def test_a_trial_that_left_the_front_is_tagged_so_and_the_end_tags_no_other(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(output / "front")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    record.open({})
+    for trial_id in ("0000", "0001"):
+        result = TrialResult(trial_id, "completed", PARAMETERS, {"macro_f1": 0.5})
+        record.finish_trial(result, {"on_front": "true"})
+    record.tag_trial("0001", {"on_front": "false"})
+    record.flush()
+    made = calls(monkeypatch)
+    record.finish(SUMMARY, True)
+    assert made == ["log_batch", "set_terminated"]  # of the parent
+    runs = nested(output, "front")
+    tags = {trial_id: run.data.tags.get("on_front") for trial_id, run in runs.items()}
+    assert tags == {"parent": None, "0000": "true", "0001": "false"}

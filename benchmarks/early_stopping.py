@@ -1,0 +1,198 @@
+"""Hypervolume against training epochs: what stopping early brings, over several seeds.
+
+    python benchmarks/early_stopping.py --seeds 5 --trials 32 --epochs 9
+
+For each seed three sweeps of the same space on the same teacher: random search and TPE with every
+trial in full, and `pareto_asha` with TPE, of which only finished trials count. The question is at
+how many epochs each has reached the final hypervolume of random search. Quality is that of
+validation, which is what samplers and schedulers see. Prints a table, and JSON in the last line;
+`--figure FILE` draws the medians.
+"""
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from kdray.loading import load_sweep_config
+from kdray.reporting.reading import read_verification
+from kdray.reporting.summary import front_hypervolume
+from kdray.results.folder import SweepFolder
+from kdray.sweep import run
+from kdray.sweep.starting import start_ray
+
+OBJECTIVES: dict[str, Any] = {"macro_f1": "maximize", "size_mb": "minimize"}
+
+
+def space(given: argparse.Namespace, seed: int, teacher: dict[str, Any]) -> dict[str, Any]:
+    """Returns the space: shape, pruning, method, its weights and the learning rate are open."""
+    return {
+        "seed": seed,
+        "data": {"source": "synthetic", "train_rows": given.rows, "max_length": 64},
+        "teacher": teacher,
+        "student": {"layers": {"choice": [1, 2, 3]}},
+        "pruning": {
+            "method": {"choice": ["none", "magnitude"]},
+            "ratio": {"uniform": [0.2, 0.8]},
+        },
+        "distillation": {
+            "method": {"choice": ["none", "logit", "hidden", "attention", "multi_level"]},
+            "alpha": {"uniform": [0.1, 0.9]},
+            "temperature": {"uniform": [1, 8]},
+        },
+        "training": {"epochs": given.epochs, "learning_rate": {"loguniform": [3e-5, 3e-3]}},
+        "objectives": OBJECTIVES,
+    }
+
+
+def sweep(folder: Path, name: str, content: dict[str, Any]) -> SweepFolder:
+    """Runs a sweep and returns its folder."""
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(content | {"name": name}), encoding="utf-8")
+    swept = SweepFolder(folder / "runs" / name)
+    launch, console = run.Launch("benchmarks/early_stopping.py"), Console(file=io.StringIO())
+    run.run_sweep(load_sweep_config(file), swept, launch, console)
+    return swept
+
+
+def curve(swept: SweepFolder) -> list[tuple[int, float]]:
+    """Returns epochs spent and hypervolume of what is completed, as each trial ends."""
+    results = swept.results()
+    results.sort(key=lambda r: (swept.trial(r.trial_id) / "result.json").stat().st_mtime)
+    verification, spent = read_verification(swept), 0
+    points = []
+    for count, result in enumerate(results, 1):
+        spent += result.epochs
+        reached = front_hypervolume(results[:count], OBJECTIVES, verification)
+        points.append((spent, reached))
+    return points
+
+
+def epochs_to(points: Sequence[tuple[int, float]], hypervolume: float) -> int | None:
+    """Returns the epochs spent when a hypervolume was reached, or None if it never was."""
+    return next((spent for spent, reached in points if reached >= hypervolume), None)
+
+
+def one_seed(
+    given: argparse.Namespace, folder: Path, seed: int, teacher: dict[str, Any]
+) -> dict[str, Any]:
+    """Runs the three sweeps of one seed."""
+    asha = {
+        "name": "pareto_asha",
+        "first_rung": given.first_rung,
+        "reduction_factor": given.reduction_factor,
+    }
+    searches = {
+        "random": {"sampler": "random", "scheduler": "fifo", "trials": given.trials},
+        "tpe": {"sampler": "tpe", "scheduler": "fifo", "trials": given.trials},
+        "pareto_asha": {"sampler": "tpe", "scheduler": asha, "trials": given.asha_trials},
+    }
+    content = space(given, seed, teacher)
+    curves = {
+        name: curve(
+            sweep(folder, f"{name}-{seed}", content | {"search": {**search, "keep": "none"}})
+        )
+        for name, search in searches.items()
+    }
+    spent, target = curves["random"][-1]
+    reached = {name: epochs_to(points, target) for name, points in curves.items()}
+    return {
+        "seed": seed,
+        "target": target,
+        "random_epochs": spent,
+        "reached_at": reached,
+        "share": {name: n / spent if n is not None else None for name, n in reached.items()},
+        "final": {name: points[-1] for name, points in curves.items()},
+        "curves": curves,
+    }
+
+
+def median_share(found: Sequence[dict[str, Any]], name: str) -> float:
+    """Returns the median share of random search's epochs; a seed that never got there is worst."""
+    shares = [row["share"][name] for row in found]
+    return statistics.median(float("inf") if share is None else share for share in shares)
+
+
+def show(found: Sequence[dict[str, Any]]) -> None:
+    """Prints a row a seed, and the medians."""
+    print(
+        f"{'seed':6}{'target':>8}{'epochs':>8}{'tpe at':>9}{'asha at':>9}{'share':>8}{'final':>8}"
+    )
+    for row in found:
+        tpe, asha = (row["reached_at"][name] or "never" for name in ("tpe", "pareto_asha"))
+        share, final = row["share"]["pareto_asha"], row["final"]["pareto_asha"][1]
+        shown = f"{share:8.2f}" if share is not None else f"{'–':>8}"
+        head = f"{row['seed']:<6}{row['target']:8.3f}{row['random_epochs']:8}"
+        print(f"{head}{tpe!s:>9}{asha!s:>9}{shown}{final:8.3f}")
+    for name in ("random", "tpe", "pareto_asha"):
+        print(f"{name}: median share of random search's epochs {median_share(found, name):.2f}")
+
+
+def draw(found: Sequence[dict[str, Any]], file: Path) -> None:
+    """Draws hypervolume as a share of the target against epochs, the median over seeds."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    grid = np.arange(1, max(row["random_epochs"] for row in found) + 1)
+    for name, title in (
+        ("random", "random, in full"),
+        ("tpe", "TPE, in full"),
+        ("pareto_asha",) * 2,
+    ):
+        steps = [_stepped(row["curves"][name], grid) / row["target"] for row in found]
+        axes.step(grid, np.median(steps, axis=0), where="post", label=title)
+    axes.axhline(1, color="grey", linewidth=0.8)
+    axes.set_xlabel("training epochs spent")
+    axes.set_ylabel("hypervolume / that of random search")
+    axes.legend(frameon=False)
+    figure.savefig(file, dpi=150)
+
+
+def _stepped(points: Sequence[tuple[int, float]], grid: Any) -> Any:
+    import numpy as np
+
+    spent, reached = np.array(points).T
+    places = np.searchsorted(spent, grid, side="right")
+    return np.concatenate([[0.0], reached])[places]
+
+
+def main() -> None:
+    """Measures every seed and prints what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--asha-trials", type=int, default=48)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--first-rung", type=int, default=1)
+    parser.add_argument("--reduction-factor", type=float, default=3)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--output", type=Path, help="keep the sweeps there")
+    given = parser.parse_args()
+    start_ray(None)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.output or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        untrained = {"training": {"epochs": 12, "learning_rate": 1e-3}}
+        first = space(given, 0, untrained) | {"search": {"trials": 1, "sampler": "random"}}
+        made = sweep(folder, "teacher", first | {"training": {"epochs": 1}})
+        teacher = {"model": str(made.teacher), "training": None}
+        found = [one_seed(given, folder, seed, teacher) for seed in range(given.seeds)]
+    show(found)
+    if given.figure:
+        draw(found, given.figure)
+    settings = vars(given) | {"figure": None, "output": None}
+    print(json.dumps({"settings": settings, "seeds": found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Ray Tune's side of early stopping: what a rule decides is on disk before anyone is told."""
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+
+from kdray.reporting.reading import read_verification
+from kdray.results.folder import SweepFolder
+from kdray.results.records import EpochReport
+from kdray.schema import SweepConfig
+from kdray.sweep.schedulers.history import best_epoch, criteria_of, past
+from kdray.sweep.schedulers.table import RULES, Rule
+from kdray.trial_folder import TrialSetup, store_stopped
+
+
+def make_scheduler(config: SweepConfig, folder: SweepFolder, threads: int) -> FIFOScheduler:
+    """Returns Ray Tune's scheduler for `search.scheduler`.
+
+    Args:
+        config: The sweep.
+        folder: Its folder, with `teacher/verification.json` and the trials that are done.
+        threads: Torch threads of a trial.
+    """
+    rule = RULES.get(type(config.search.scheduler))
+    return FIFOScheduler() if rule is None else EarlyStopping(rule, config, folder, threads)
+
+
+class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
+    """Stops trials by a rule; begins them in their order.
+
+    A trial that is stopped has its result on disk, with status `stopped_early` and the metrics of
+    its best epoch so far, when this scheduler says so: Ray tells the search next, which reads it.
+    """
+
+    def __init__(self, rule: Rule, config: SweepConfig, folder: SweepFolder, threads: int) -> None:
+        super().__init__()
+        self._rule = rule
+        self._options = config.search.scheduler
+        self._criteria = criteria_of(config.objectives, read_verification(folder))
+        self._folder = folder
+        self._threads = threads
+        self._history = past(folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its scheduler for a restore of its own; kdray resumes from its own files.
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stores and stops a trial that the rule stops."""
+        if "report" not in result:
+            return str(self.CONTINUE)
+        trial_id, report = trial.config["trial_id"], EpochReport.from_json(result["report"])
+        # A trial that begins again, after its worker was lost, counts once.
+        before = [old for old in self._history.get(trial_id, []) if old.epoch < report.epoch]
+        self._history[trial_id] = [*before, report]
+        if not self._rule(self._options, self._criteria, self._history, trial_id):
+            return str(self.CONTINUE)
+        self._store(trial.config, result["duration_s"])
+        return str(self.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Forgets a trial that failed; nobody is compared with it."""
+        self._history.pop(trial.config["trial_id"], None)
+
+    def _store(self, drawn: dict[str, Any], duration_s: float) -> None:
+        setup = TrialSetup(drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads)
+        epochs = self._history[drawn["trial_id"]]
+        best = best_epoch(epochs, self._criteria.selection_metric)
+        store_stopped(self._folder, setup, epochs, best, duration_s)

@@ -1,0 +1,92 @@
+"""What the rules know of a sweep: the epochs that its trials have reported.
+
+It is read back from the trial folders, so a sweep that goes on decides as if never interrupted.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdray.config.sections import Direction
+from kdray.evaluation.metrics import selection_metric
+from kdray.reporting.objectives import objective, reference_point
+from kdray.results.folder import SweepFolder
+from kdray.results.records import EpochReport
+
+# The reports of each trial by its id, epoch by epoch.
+History = Mapping[str, Sequence[EpochReport]]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What trials are compared in.
+
+    Attributes:
+        objectives: Direction of each objective.
+        selection_metric: The metric that selects a trial's best epoch.
+        reference: The value of each objective of quality that the best constant answer reaches.
+    """
+
+    objectives: Mapping[str, Direction]
+    selection_metric: str
+    reference: Mapping[str, float]
+
+    def reported_in(self, report: EpochReport) -> dict[str, Direction]:
+        """Returns the objectives that a report holds; latency, for one, comes after training."""
+        return {name: way for name, way in self.objectives.items() if name in report.metrics}
+
+
+def criteria_of(objectives: Mapping[str, Direction], verification: Mapping[str, Any]) -> Criteria:
+    """Returns what the trials of a sweep are compared in.
+
+    Args:
+        objectives: Direction of each objective.
+        verification: What is in `teacher/verification.json`.
+    """
+    quality = {name: way for name, way in objectives.items() if objective(name).kind == "quality"}
+    reference = reference_point(quality, verification)
+    return Criteria(objectives, selection_metric(dict(objectives)), reference)
+
+
+def past(folder: SweepFolder) -> dict[str, list[EpochReport]]:
+    """Returns the reports of every trial on disk that did not fail."""
+    ended = [result.trial_id for result in folder.results() if result.status != "failed"]
+    return {trial_id: folder.epochs(trial_id) for trial_id in ended}
+
+
+def best_epoch(reports: Sequence[EpochReport], metric: str) -> EpochReport:
+    """Returns the epoch whose weights would be kept: the first of those with the highest value."""
+
+    def value(report: EpochReport) -> float:
+        found = report.metrics.get(metric, math.nan)
+        return -math.inf if math.isnan(found) else found
+
+    return max(reports, key=value)
+
+
+def standings(
+    history: History, epoch: int, criteria: Criteria, names: Sequence[str]
+) -> dict[str, list[float]]:
+    """Returns what each trial was worth after an epoch: the values of its best epoch so far.
+
+    That is what a finished trial is worth. Trials that have not come so far are left out, and so
+    are those that end there: their learning rate has decayed, which makes the same epoch worth
+    more than to a trial that goes on.
+
+    Args:
+        history: The reports of each trial.
+        epoch: Epochs done.
+        criteria: What trials are compared in.
+        names: The objectives to return.
+
+    Returns:
+        Values by trial, in the order of the ids; NaN for one that is missing.
+    """
+    found = {}
+    for trial_id in sorted(history, key=lambda trial_id: (len(trial_id), trial_id)):
+        until = [report for report in history[trial_id] if report.epoch <= epoch < report.epochs]
+        if until and until[-1].epoch == epoch:
+            metrics = best_epoch(until, criteria.selection_metric).metrics
+            found[trial_id] = [metrics.get(name, math.nan) for name in names]
+    return found

@@ -1,0 +1,35 @@
+"""The median rule with several objectives: a trial is stopped if it is behind in all of them."""
+
+import numpy as np
+
+from kdray.config.search import Median
+from kdray.sweep.schedulers.history import Criteria, History, standings
+
+
+def stops(options: Median, criteria: Criteria, history: History, trial_id: str) -> bool:
+    """Tells whether a trial is stopped after its last report.
+
+    It is stopped if the values of its best epoch so far are worse than the median of the other
+    trials', at the same epoch, in every objective: a weak student survives by being small.
+    Objectives that its report does not hold, such as latency, are left out; without any it goes
+    on. No trial is stopped at its last epoch.
+
+    Reference, for one objective: Golovin, Solnik, Moitra, Kochanski, Karro and Sculley, "Google
+    Vizier: a service for black-box optimization", 2017. https://doi.org/10.1145/3097983.3098043
+
+    Args:
+        options: From which epoch on, and among how many others.
+        criteria: What trials are compared in.
+        history: The reports of each trial, this one's included.
+        trial_id: The trial.
+    """
+    last = history[trial_id][-1]
+    ways = criteria.reported_in(last)
+    if not ways or last.epoch < options.grace_epochs or last.epoch >= last.epochs:
+        return False
+    others = standings(history, last.epoch, criteria, list(ways))
+    own = np.array(others.pop(trial_id))
+    if len(others) < options.startup_trials:
+        return False
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in ways.values()])
+    return bool((signs * own < signs * np.median(list(others.values()), axis=0)).all())

@@ -1,0 +1,60 @@
+"""Starting Ray, quietly, while the driver still imports what it needs."""
+
+import importlib
+import logging
+import os
+import threading
+from typing import Any
+
+import ray
+
+from kdray.errors import ConfigError, Problem
+
+
+def start_ray(address: str | None) -> None:
+    """Connects to a cluster, or starts Ray on this machine, quietly.
+
+    Raises:
+        ConfigError: If there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": variables},
+            **local,
+        )
+    except (ConnectionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            [Problem("--address", f"no Ray cluster at {address!r}: {reason}")]
+        ) from None
+
+
+def preload(*modules: str) -> None:
+    """Imports modules in the background, while this thread waits for other processes."""
+
+    def load() -> None:
+        for name in modules:
+            importlib.import_module(name)
+
+    threading.Thread(target=load, name="preload", daemon=True).start()
+
+
+def quiet_ray() -> None:
+    """Keeps Ray Tune's tables, loggers, warnings and snapshots away; kdray has its own.
+
+    Reports need not hold the objectives: Optuna is told what is on disk (see `StudySearch`).
+    """
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
+    # Tune's own snapshots grow with the number of trials, and nobody restores from them.
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
+    logging.getLogger("ray").setLevel(logging.CRITICAL)

@@ -1,0 +1,161 @@
+"""Keeping the teacher's outputs: found on disk, taken from an earlier sweep, or computed once."""
+
+import math
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdray.config.sections import Cache
+from kdray.data.dataset import Dataset
+from kdray.models.outputs import Needs
+from kdray.results.folder import SweepFolder, written_whole
+from kdray.teacher.cache import Plan, plan_cache
+from kdray.teacher.files import (
+    MappedArray,
+    MappedFile,
+    file_of,
+    free_bytes,
+    new_file,
+    take_files,
+    unnamed_file,
+    whole_files,
+    write_key,
+)
+from kdray.teacher.layout import Array, Column, Layout, needs_of
+from kdray.teacher.outputs import TeacherOutputs, compute_outputs
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sweep may keep the outputs.
+
+    Attributes:
+        folder: The sweep's folder; None keeps them in this process alone.
+        store_bytes: What is free in Ray's object store.
+        staging: Where the sweep's `teacher/` is being written, if it is not there yet.
+    """
+
+    folder: SweepFolder | None = None
+    store_bytes: float = math.inf
+    staging: Path | None = None
+
+    @property
+    def target(self) -> Path:
+        """The folder that outputs are written to."""
+        if self.folder is None:
+            return Path(tempfile.gettempdir())
+        return (self.staging or self.folder.teacher) / self.folder.teacher_outputs.name
+
+
+HERE = Place()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the teacher is asked: a training set, and what to say of it.
+
+    Attributes:
+        model: The teacher.
+        dataset: The training set.
+        needs: What a trial may read besides the logits.
+        key: What `content_key` returned for teacher and training set.
+    """
+
+    model: Any
+    dataset: Dataset
+    needs: Needs
+    key: str
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each example stands in a column."""
+        return Layout.of(self.dataset.lengths)
+
+
+def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
+    """Returns the outputs for all trials; the teacher is run for what is nowhere yet.
+
+    Args:
+        asked: What they are of.
+        options: The section `teacher.cache`.
+        place: Where they may be kept.
+    """
+    columns = asked.layout.columns(asked.needs, asked.model.config)
+    sizes = {name: column.nbytes for name, column in columns.items()}
+    plan = plan_cache(sizes, options, place.store_bytes, free_bytes(place.target))
+    if not plan.kept:
+        return TeacherOutputs(asked.layout, {}, plan)
+    kept = {name: columns[name] for name in plan.kept}
+    if place.folder is None:
+        return _in_process(asked, plan, kept)
+    return _in_folder(asked, plan, kept, place.folder, place.target)
+
+
+def _in_process(asked: Asked, plan: Plan, kept: Mapping[str, Column]) -> TeacherOutputs:
+    arrays = {
+        name: np.empty(column.shape, column.dtype) if name in plan.memory else unnamed_file(column)
+        for name, column in kept.items()
+    }
+    plan = plan.without(compute_outputs(asked.model, asked.dataset, arrays, _readable(kept)))
+    for array in arrays.values():
+        array.flags.writeable = False
+    columns = {name: arrays[name] for name in plan.kept}
+    return TeacherOutputs(asked.layout, columns, plan, len(asked.dataset))
+
+
+def _in_folder(
+    asked: Asked,
+    plan: Plan,
+    kept: Mapping[str, Column],
+    sweep: SweepFolder,
+    target: Path,
+) -> TeacherOutputs:
+    taken, missing = set[str](), set[str]()
+    # So that a reused output is to the last bit what this sweep would have computed.
+    key = f"{asked.key}-readable" if _readable(kept) else asked.key
+    if whole_files(target, key, kept) != kept.keys():
+        with written_whole(target) as staging:
+            write_key(staging, key)
+            own = take_files([target], key, kept, staging)
+            rest = {name: kept[name] for name in kept.keys() - own}
+            taken = take_files(_earlier(sweep), key, rest, staging)
+            missing = rest.keys() - taken
+            arrays = {name: new_file(file_of(staging, name), kept[name]) for name in missing}
+            plan = plan.without(_fill(asked, arrays, staging, _readable(kept)))
+    # In the object store goes the content, copied there once, straight from the mapped file.
+    columns: dict[str, Array | MappedFile] = {
+        name: MappedFile(file_of(target, name)).array for name in plan.memory
+    }
+    columns |= {name: MappedFile(file_of(sweep.teacher_outputs, name)) for name in plan.disk}
+    examples = len(asked.dataset) if missing else 0
+    return TeacherOutputs(asked.layout, columns, plan, examples, bool(taken))
+
+
+def _earlier(sweep: SweepFolder) -> Iterator[Path]:
+    """Yields where other sweeps of the same output folder keep theirs."""
+    for root in sorted(sweep.root.parent.iterdir()):
+        if root != sweep.root:
+            yield SweepFolder(root).teacher_outputs
+
+
+def _fill(
+    asked: Asked, arrays: Mapping[str, MappedArray], folder: Path, readable: bool
+) -> set[str]:
+    """Fills new files; returns which of them half precision cannot hold, which are deleted."""
+    if not arrays:
+        return set()
+    lost = compute_outputs(asked.model, asked.dataset, arrays, readable)
+    for array in arrays.values():
+        array.flush()
+    for name in lost:
+        file_of(folder, name).unlink()
+    return lost
+
+
+def _readable(names: Iterable[str]) -> bool:
+    return bool(needs_of(names).attentions)

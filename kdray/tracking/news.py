@@ -1,0 +1,68 @@
+"""What is to be written to one MLflow run, gathered so that it takes few calls.
+
+Each call is a transaction of its own, which costs the same for one tag as for a hundred values.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+_METRICS, _OTHERS = 500, 100
+
+
+@dataclass
+class News:
+    """What happened to a trial since its run was last written.
+
+    Attributes:
+        parameters: Drawn values, for a run that is not there yet.
+        metrics: Name, value, time in ms since 1970, and step of each; only finite values.
+        tags: Tags to set.
+        status: MLflow's word for how the trial ended; None while it runs.
+        begins: Whether the trial began.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    status: str | None = None
+    begins: bool = False
+
+    def add(self, later: "News") -> None:
+        """Takes in what happened later."""
+        self.parameters = later.parameters or self.parameters
+        self.metrics += later.metrics
+        self.tags |= later.tags
+        self.status = later.status or self.status
+        self.begins = later.begins or self.begins
+
+
+def measured(metrics: Mapping[str, float], step: int) -> list[tuple[str, float, int, int]]:
+    """Returns metrics of now as `News` holds them, with names that MLflow takes."""
+    now = int(time.time() * 1000)
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return [(_safe(name), value, now, step) for name, value in finite.items()]
+
+
+def write_news(client: Any, run_id: str, news: News) -> None:
+    """Writes parameters, metrics and tags in as few calls as MLflow's limits allow."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = [Metric(*metric) for metric in news.metrics]
+    params = [Param(name, str(value)[:6000]) for name, value in news.parameters.items()]
+    tags = [RunTag(name, value[:5000]) for name, value in news.tags.items()]
+    parts = (_parts(metrics, _METRICS), _parts(params, _OTHERS), _parts(tags, _OTHERS))
+    for some_metrics, some_params, some_tags in zip_longest(*parts, fillvalue=()):
+        client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
+
+
+def _parts(values: list[Any], size: int) -> list[list[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _safe(name: str) -> str:
+    """Returns a metric's name with what MLflow takes amiss replaced by `_`."""
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)

@@ -1,0 +1,92 @@
+"""Parameters as one vector in float32, which the optimizer steps; the model reads views of it.
+
+One vector is clipped and stepped by a few calls, where a small model's forty tensors take forty
+each. A forward pass in bfloat16 reads a copy of the vector, rounded once a step, instead of casting
+every weight whenever it is used.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class FlatParameters:
+    """Parameters that share one vector.
+
+    Reference: Micikevicius et al., "Mixed Precision Training", 2018 (master weights in float32).
+    https://arxiv.org/abs/1710.03740
+
+    Args:
+        parameters: On one device, all trainable or all frozen. From now on they are views of the
+            vector.
+
+    Attributes:
+        vector: All weights, end to end, in float32, with a gradient that `gather` fills.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        weights = [p.detach().reshape(-1).float() for p in self._parameters]
+        self.vector = nn.Parameter(torch.cat(weights), all(p.requires_grad for p in parameters))
+        self._weights = self._views(self.vector.detach())
+        self._gradients: list[Tensor] = []
+        if self.vector.requires_grad:
+            self.vector.grad = torch.zeros_like(self.vector)
+            self._gradients = self._views(self.vector.grad)
+        self._rounded: Tensor | None = None
+        self._read(self._weights)
+
+    def gather(self) -> None:
+        """Moves the parameters' gradients into that of the vector; without one it is 0."""
+        with_gradient = [
+            (view, p.grad)
+            for view, p in zip(self._gradients, self._parameters, strict=True)
+            if p.grad is not None
+        ]
+        if len(with_gradient) < len(self._gradients):
+            torch._foreach_zero_(self._gradients)
+        if with_gradient:
+            torch._foreach_copy_([v for v, _ in with_gradient], [g for _, g in with_gradient])
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def __contains__(self, parameter: nn.Parameter) -> bool:
+        return any(own is parameter for own in self._parameters)
+
+    def part(self, vector: Tensor, parameter: nn.Parameter) -> Tensor:
+        """Returns the view of a vector like this one that belongs to a parameter."""
+        views = zip(self._views(vector), self._parameters, strict=True)
+        return next(view for view, own in views if own is parameter)
+
+    def round(self) -> None:
+        """Brings the rounded copy up to date, where there is one."""
+        if self._rounded is not None:
+            self._rounded.copy_(self.vector.detach())
+
+    @contextmanager
+    def read_as(self, dtype: torch.dtype) -> Iterator[None]:
+        """Lets the parameters be read in another number format inside the block."""
+        if dtype == torch.float32:
+            yield
+            return
+        self._rounded = self.vector.detach().to(dtype)
+        self._read(self._views(self._rounded))
+        try:
+            yield
+        finally:
+            self._read(self._weights)
+            self._rounded = None
+
+    def release(self) -> None:
+        """Gives every parameter a storage of its own again."""
+        self._read([weight.clone() for weight in self._weights])
+
+    def _views(self, vector: Tensor) -> list[Tensor]:
+        parts = torch.split(vector, [p.numel() for p in self._parameters])
+        return [part.view(p.shape) for part, p in zip(parts, self._parameters, strict=True)]
+
+    def _read(self, tensors: Sequence[Tensor]) -> None:
+        for parameter, tensor in zip(self._parameters, tensors, strict=True):
+            parameter.data = tensor

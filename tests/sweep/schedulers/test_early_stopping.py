@@ -1,0 +1,147 @@
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+from ray.tune.schedulers import FIFOScheduler
+
+from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.records import EpochReport, TrialResult
+from kdray.sweep.schedulers.early_stopping import EarlyStopping, make_scheduler
+from tests.tiny_sweep import tiny_config
+
+from .trials import reports
+
+VERIFICATION = {"metrics": {"macro_f1": 0.8, "size_mb": 8.0}, "constant": {"macro_f1": 0.3}}
+# In the order in which they arrive, one at a time: macro-F1 by epoch, and size.
+TRIALS = {
+    "0000": ([0.5, 0.6, 0.7, 0.7], 4.0),
+    "0001": ([0.2, 0.6, 0.7, 0.7], 1.0),
+    "0002": ([0.6, 0.7, 0.7, 0.7], 3.0),
+    "0003": ([0.4, 0.6, 0.6, 0.5], 2.0),
+    "0004": ([0.55, 0.6, 0.7, 0.7], 3.5),
+    "0005": ([0.5, 0.2, 0.2, 0.2], 1.5),
+    "0006": ([0.9, 0.9, 0.9, 0.9], 5.0),
+}
+
+
+def scheduler(root: Path, scheduler: Any = "pareto_asha") -> tuple[FIFOScheduler, SweepFolder]:
+    folder = SweepFolder(root)
+    folder.teacher.mkdir(parents=True, exist_ok=True)
+    folder.verification_json.write_text(json.dumps(VERIFICATION))
+    changes = {"search": {"scheduler": scheduler}, "training": {"epochs": 4}}
+    return make_scheduler(tiny_config(root, **changes), folder, threads=1), folder
+
+
+def trial(trial_id: str) -> Any:
+    drawn = {"trial_id": trial_id, "sections": {"student": {}}, "parameters": {"student.layers": 1}}
+    return SimpleNamespace(config=drawn)
+
+
+def tell(stopper: FIFOScheduler, trial_id: str, report: EpochReport) -> str:
+    result = {"epoch": report.epoch, "report": report.to_json(), "duration_s": 2.5 * report.epoch}
+    return str(stopper.on_trial_result(None, trial(trial_id), result))
+
+
+def run(stopper: FIFOScheduler, folder: SweepFolder, trial_id: str, epochs: int = 4) -> str:
+    """Runs a trial until it is stopped, cut off after so many epochs, or completed."""
+    scores, size_mb = TRIALS[trial_id]
+    made = reports(scores, size_mb, epochs=4)
+    for report in made[:epochs]:
+        if tell(stopper, trial_id, report) == FIFOScheduler.STOP:
+            return f"{trial_id} stopped after {report.epoch}"
+    if epochs == 4:
+        write_trial(folder, TrialResult(trial_id, "completed"), made)
+    return f"{trial_id} went on"
+
+
+def test_fifo_is_rays_own_and_the_others_stop_early(tmp_path: Path) -> None:
+    assert type(scheduler(tmp_path, "fifo")[0]) is FIFOScheduler
+    assert isinstance(scheduler(tmp_path, "median")[0], EarlyStopping)
+
+
+def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> None:
+    stopper, folder = scheduler(tmp_path, {"name": "pareto_asha", "first_rung": 2})
+    epochs = [*reports([0.25, 0.2], 1.0, epochs=4)]
+    assert tell(stopper, "0000", epochs[0]) == "CONTINUE"
+    assert folder.result("0000") is None
+    assert tell(stopper, "0000", epochs[1]) == "STOP"
+    assert folder.result("0000") == TrialResult(
+        "0000",
+        "stopped_early",
+        {"student.layers": 1},
+        {"macro_f1": 0.25, "size_mb": 1.0},
+        epochs=2,
+        selected_epoch=1,
+        duration_s=5.0,
+    )
+    assert folder.epochs("0000") == epochs
+    setup = yaml.safe_load((folder.trial("0000") / "config.yaml").read_text())
+    assert setup == {
+        "sections": {"student": {}},
+        "parameters": {"student.layers": 1},
+        "threads": 1,
+    }
+
+
+def test_a_report_without_an_epoch_goes_on(tmp_path: Path) -> None:
+    stopper, _ = scheduler(tmp_path)
+    assert stopper.on_trial_result(None, trial("0000"), {"finished": True}) == "CONTINUE"
+
+
+def test_the_decisions_of_a_sweep_by_hand(tmp_path: Path) -> None:
+    # Rungs at 1 and 3 of 4 epochs, η = 3. At the first, 0001 is below the constant's 0.3; of three
+    # one goes on, 0002, the best; of four two, the ends of the front 0002 and 0003; of five two,
+    # and 0004 is behind 0002 in both objectives; of six two, 0002 and 0005, now the small end; of
+    # seven three, and 0006 is the best. At the second, 0003 is the third and 0002 is the best;
+    # 0005 is the fourth, and the small end by what it had at its best epoch; 0006 is an end.
+    stopper, folder = scheduler(tmp_path)
+    assert [run(stopper, folder, trial_id) for trial_id in TRIALS] == [
+        "0000 went on",
+        "0001 stopped after 1",
+        "0002 went on",
+        "0003 stopped after 3",
+        "0004 stopped after 1",
+        "0005 went on",
+        "0006 went on",
+    ]
+
+
+def test_a_sweep_that_goes_on_decides_as_if_never_interrupted(tmp_path: Path) -> None:
+    stopper, folder = scheduler(tmp_path / "whole")
+    whole = [run(stopper, folder, trial_id) for trial_id in TRIALS]
+    for cut, epochs in ((cut, epochs) for cut in TRIALS for epochs in (0, 1, 2, 3)):
+        stopper, folder = scheduler(tmp_path / f"{cut}-{epochs}")
+        found = []
+        for trial_id in TRIALS:
+            if trial_id == cut:
+                run(stopper, folder, trial_id, epochs)
+                stopper, folder = scheduler(folder.root)
+            found.append(run(stopper, folder, trial_id))
+        assert found == whole
+
+
+def test_a_trial_that_begins_again_in_the_same_sweep_counts_once(tmp_path: Path) -> None:
+    stopper, folder = scheduler(tmp_path)
+    for report in reports([0.5, 0.5], 4.0, epochs=4) * 2:
+        assert tell(stopper, "0000", report) == "CONTINUE"
+    # Counted twice there would be three at the rung, of which only the best goes on.
+    assert tell(stopper, "0001", reports([0.4], 5.0, epochs=4)[0]) == "CONTINUE"
+    # What it reported the first time is gone.
+    last = reports([0.2], 4.0, epochs=4)
+    assert tell(stopper, "0000", last[0]) == "STOP"
+    assert folder.epochs("0000") == last
+
+
+def test_nobody_is_compared_with_a_trial_that_failed(tmp_path: Path) -> None:
+    stopper, _ = scheduler(tmp_path)
+    for trial_id in ("0000", "0001"):
+        tell(stopper, trial_id, reports([0.9], 1.0, epochs=4)[0])
+        stopper.on_trial_error(None, trial(trial_id))
+    assert tell(stopper, "0002", reports([0.4], 5.0, epochs=4)[0]) == "CONTINUE"
+
+
+def test_ray_may_pickle_the_scheduler_but_nothing_is_in_it(tmp_path: Path) -> None:
+    assert len(pickle.dumps(scheduler(tmp_path)[0])) < 500

@@ -1,0 +1,109 @@
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from kdray.reporting.summary import front_hypervolume, front_ids
+from kdray.results.folder import SweepFolder, write_text, write_trial
+from kdray.results.records import TrialResult
+from kdray.schema import SweepConfig
+from kdray.sweep.bookkeeping import Bookkeeping
+from kdray.sweep.progress import Progress
+from kdray.tracking.record import SweepRecord
+from tests.tiny_sweep import tiny_config
+
+VERIFICATION = {
+    "metrics": {"macro_f1": 0.9, "size_mb": 9.0},
+    "constant": {"macro_f1": 0.1},
+    "forward_examples": 0,
+}
+
+
+class Tags(SweepRecord):
+    """What a sweep tells MLflow of its front."""
+
+    def __init__(self) -> None:
+        self.on_front: dict[str, str] = {}
+
+    def finish_trial(self, result: TrialResult, tags: Mapping[str, str] | None = None) -> None:
+        self.tag_trial(result.trial_id, tags or {})
+
+    def tag_trial(self, trial_id: str, tags: Mapping[str, str]) -> None:
+        self.on_front[trial_id] = tags["on_front"]
+
+
+class Score(Progress):
+    """The hypervolume that is shown."""
+
+    hypervolume = 0.0
+
+    def finished(self, result: TrialResult, hypervolume: float) -> None:
+        self.hypervolume = hypervolume
+
+
+class Sweep:
+    """Books of a sweep whose trials end at once, as the test says."""
+
+    def __init__(self, config: SweepConfig, folder: SweepFolder) -> None:
+        self.config, self.folder = config, folder
+        folder.teacher.mkdir(parents=True, exist_ok=True)
+        folder.verification_json.write_text(json.dumps(VERIFICATION), encoding="utf-8")
+        self.record, self.score = Tags(), Score(Console(file=io.StringIO()), config.objectives, 9)
+        self.books = Bookkeeping(config, folder, self.record, self.score, 1)
+
+    def end(self, trial_id: str, quality: float, size: float, status: Any = "completed") -> None:
+        metrics = {"macro_f1": quality, "size_mb": size}
+        write_text(self.folder.student(trial_id) / "config.json", "{}")
+        write_trial(self.folder, TrialResult(trial_id, status, metrics=metrics))
+        drawn = {"trial_id": trial_id, "sections": {}, "parameters": {}}
+        self.books.on_trial_complete(0, [], SimpleNamespace(config=drawn))
+
+    def students(self) -> list[str]:
+        return sorted(path.name for path in (self.folder.root / "students").iterdir())
+
+
+@pytest.mark.parametrize("constraints", [{}, {"size_mb": {"maximum": 5.0}}])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_front_kept_trial_by_trial_is_the_front_of_all_of_them(
+    tmp_path: Path, seed: int, constraints: dict[str, Any]
+) -> None:
+    sweep = Sweep(tiny_config(tmp_path, constraints=constraints), SweepFolder(tmp_path / "s"))
+    rng = np.random.default_rng(seed)
+    for index in range(30):
+        # Rounded, so that trials tie; a trial stopped early is never on the front.
+        quality, size = round(rng.random(), 1), float(rng.integers(1, 10))
+        status = "stopped_early" if index % 7 == 3 else "completed"
+        sweep.end(f"{index:04d}", quality, size, status)
+        config, results = sweep.config, sweep.folder.results()
+        front = front_ids(results, config.objectives, config.constraints)
+        assert sweep.students() == sorted(front)
+        assert sweep.score.hypervolume == pytest.approx(
+            front_hypervolume(results, config.objectives, VERIFICATION, config.constraints)
+        )
+        tagged = [trial_id for trial_id, tag in sweep.record.on_front.items() if tag == "true"]
+        assert sorted(tagged) == sorted(front)
+
+
+def test_a_sweep_that_goes_on_knows_the_front_of_before(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    Sweep(config, folder).end("0000", 0.5, 4.0)
+    after = Sweep(config, folder)
+    after.end("0001", 0.4, 5.0)
+    assert after.students() == ["0000"]
+    assert after.record.on_front == {"0001": "false"}
+    after.end("0002", 0.6, 4.0)
+    assert after.students() == ["0002"]
+    assert after.record.on_front == {"0000": "false", "0001": "false", "0002": "true"}
+
+
+def test_all_students_stay_if_all_are_to_be_kept(tmp_path: Path) -> None:
+    sweep = Sweep(tiny_config(tmp_path, search={"keep": "all"}), SweepFolder(tmp_path / "s"))
+    sweep.end("0000", 0.5, 4.0)
+    sweep.end("0001", 0.6, 3.0)
+    assert sweep.students() == ["0000", "0001"]

@@ -1,0 +1,88 @@
+"""How many trials share a node: what is tried, when it is worth it, what is chosen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from kdray.config.sections import Resources
+from kdray.preparation import prepare
+from kdray.sweep import calibration
+from kdray.sweep.calibration import Unit, best_share, measured_slot, shared_unit, shortest_s
+from kdray.sweep.resources import Slot
+from tests.conftest import Tiny
+from tests.tiny_sweep import tiny_config
+
+SLOT = Slot(1.0, 0.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shares"),
+    [
+        (Unit(2, 0, 1), [1, 2]),
+        (Unit(6, 0, 1), [1, 2, 4, 6]),
+        (Unit(16, 1, 8), [1, 2, 4]),
+        (Unit(3, 1, 1), [1, 2, 3]),
+    ],
+)
+def test_a_unit_is_shared_by_powers_of_two_up_to_one_a_core_or_four_a_gpu(
+    unit: Unit, shares: list[int]
+) -> None:
+    assert unit.shares == shares
+
+
+def test_the_slots_of_all_units_make_the_trials_side_by_side() -> None:
+    assert Unit(8, 0, 3).slot(4) == Slot(2, 0.0, 12)
+    assert Unit(16, 1, 2).slot(4) == Slot(4, 0.25, 8)
+
+
+def test_equal_nodes_are_units_and_so_are_their_gpus() -> None:
+    assert shared_unit([{"CPU": 8.0}, {"CPU": 8.0}]) == Unit(8, 0, 2)
+    assert shared_unit([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 2.0}]) == Unit(2, 1, 4)
+
+
+def test_unequal_nodes_and_single_cores_leave_nothing_to_choose() -> None:
+    assert shared_unit([{"CPU": 8.0}, {"CPU": 4.0}]) is None
+    assert shared_unit([{"CPU": 1.0}]) is None
+
+
+def test_more_trials_share_a_unit_only_if_that_brings_five_percent() -> None:
+    assert best_share({1: 100.0, 2: 140.0, 4: 150.0}) == 4
+    assert best_share({1: 100.0, 2: 140.0, 4: 145.0}) == 2
+    assert best_share({1: 100.0, 2: 103.0, 4: 0.0}) == 1
+
+
+def test_the_shortest_time_counts_twenty_milliseconds_a_step(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "search.trials=10", "training.epochs=3")
+    # 100 examples in batches of 32 are 4 steps; 3 epochs, 10 trials, 2 at a time.
+    assert shortest_s(config, 100, SLOT) == pytest.approx(4 * 3 * 10 / 2 * 0.02)
+
+
+@pytest.mark.ray
+def test_a_short_sweep_is_not_measured(swept: Tiny) -> None:
+    prepared = ray.put(prepare(swept.config))
+    assert measured_slot(swept.config, SLOT, prepared, pytest.fail) == SLOT
+
+
+@pytest.mark.ray
+def test_what_was_asked_for_is_not_measured(swept: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "WORTH_S", 0.0)
+    config = replace(swept.config, resources=Resources(cpus_per_trial=1))
+    assert measured_slot(config, SLOT, ray.put(prepare(config)), pytest.fail) == SLOT
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_long_sweep_is_measured_in_workers_and_told(
+    swept: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "WORTH_S", 0.0)
+    monkeypatch.setattr(calibration, "PROBE_S", 0.2)
+    lines: list[str] = []
+    cores = int(ray.cluster_resources()["CPU"])
+    slot = measured_slot(swept.config, SLOT, ray.put(prepare(swept.config)), lines.append)
+    assert slot.cpus * slot.concurrent == pytest.approx(cores, abs=slot.cpus - 1)
+    assert len(lines) == 1
+    assert "(measured)" in lines[0]
+    assert ray.available_resources()["CPU"] == cores

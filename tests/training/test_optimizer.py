@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kdray.config.sections import Training
-from kdray.training.optimizer import make_optimizer, make_schedule, rate_factor
+from kdray.training.optimizer import by_decay, make_optimizer, make_schedule, rate_factor
 from tests import tiny
 
 
@@ -24,9 +24,12 @@ def test_every_step_has_a_rate_above_0_and_at_most_the_peak(warmup):
     assert all(0 < rate_factor(step, warmup, 10) <= 1 for step in range(10))
 
 
+def vectors(*values):
+    return {decays: nn.Parameter(torch.tensor(value)) for decays, value in values}
+
+
 def test_the_optimizer_follows_the_schedule():
-    layer = nn.Linear(2, 2)
-    optimizer = make_optimizer([layer], Training(learning_rate=0.1))
+    optimizer = make_optimizer(vectors((True, [1.0])), Training(learning_rate=0.1))
     schedule = make_schedule(optimizer, 0.25, 4)
     rates = []
     for _ in range(4):
@@ -39,26 +42,23 @@ def test_the_optimizer_follows_the_schedule():
 
 def test_norms_and_biases_do_not_decay():
     model = tiny.model()
-    decays = {}
-    for group in make_optimizer([model], Training(weight_decay=0.3)).param_groups:
-        decays |= {id(parameter): group["weight_decay"] for parameter in group["params"]}
+    decays = {
+        id(p): key for key, group in by_decay(list(model.parameters())).items() for p in group
+    }
     for name, parameter in model.named_parameters():
         plain = name.endswith("bias") or "LayerNorm" in name
-        assert decays[id(parameter)] == (0.0 if plain else 0.3), name
+        assert decays[id(parameter)] != plain, name
+
+
+def test_a_group_without_parameters_is_left_out():
+    assert list(by_decay([nn.Parameter(torch.zeros(2))])) == [False]
 
 
 def test_one_step_without_gradient_is_decay_alone():
-    layer = nn.Linear(3, 2)
-    before = layer.weight.detach().clone(), layer.bias.detach().clone()
-    optimizer = make_optimizer([layer], Training(weight_decay=0.1, learning_rate=0.5))
-    layer.weight.grad, layer.bias.grad = torch.zeros(2, 3), torch.zeros(2)
+    found = vectors((True, [2.0, -4.0]), (False, [3.0]))
+    optimizer = make_optimizer(found, Training(weight_decay=0.1, learning_rate=0.5))
+    for vector in found.values():
+        vector.grad = torch.zeros_like(vector)
     optimizer.step()
-    assert torch.allclose(layer.weight, before[0] * (1 - 0.5 * 0.1))
-    assert torch.equal(layer.bias, before[1])
-
-
-def test_frozen_parameters_are_left_out():
-    layer = nn.Linear(3, 2)
-    layer.bias.requires_grad_(False)
-    groups = make_optimizer([layer], Training()).param_groups
-    assert [len(group["params"]) for group in groups] == [1, 0]
+    assert found[True].tolist() == pytest.approx([2 * (1 - 0.5 * 0.1), -4 * (1 - 0.5 * 0.1)])
+    assert found[False].tolist() == [3.0]

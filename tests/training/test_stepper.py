@@ -24,10 +24,18 @@ def stepper_of(model, masks=None, **changes):
 
 
 def take_step(model, stepper):
-    with stepper.cast():
-        logits = forward(model, INPUTS).logits
-        loss = hard_loss(logits, TARGETS, True)
-    stepper.step(loss)
+    with stepper.computing():
+        with stepper.cast():
+            logits = forward(model, INPUTS).logits
+            loss = hard_loss(logits, TARGETS, True)
+        stepper.step(loss)
+
+
+def moments_of(stepper, weight):
+    """Adam's two moments at a weight, as parts of those of the vector that it is in."""
+    flat = next(flat for flat in stepper.flats if weight in flat)
+    state = stepper.optimizer.state[flat.vector]
+    return [flat.part(state[name], weight) for name in ("exp_avg", "exp_avg_sq")]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -40,10 +48,9 @@ def test_pruned_weights_and_their_moments_are_exactly_0_after_every_step(precisi
     for _ in range(6):
         take_step(model, stepper)
         assert (weight[mask == 0] == 0).all()
-        state = stepper.optimizer.state[weight]
-        for moment in ("exp_avg", "exp_avg_sq"):
-            assert (state[moment][mask == 0] == 0).all()
-            assert (state[moment][mask == 1] != 0).any()
+        for moment in moments_of(stepper, weight):
+            assert (moment[mask == 0] == 0).all()
+            assert (moment[mask == 1] != 0).any()
     assert (weight != moved)[mask == 1].any()
 
 
@@ -67,9 +74,10 @@ def test_the_gradient_is_clipped_without_the_share_of_pruned_weights():
     layer = torch.nn.Linear(2, 1, bias=False)
     seen = []
     stepper = stepper_of(layer, {"weight": torch.tensor([[1.0, 0.0]])}, gradient_clip=1.0)
-    stepper.optimizer.register_step_pre_hook(lambda *_: seen.append(layer.weight.grad.clone()))
+    vector = stepper.flats[0].vector
+    stepper.optimizer.register_step_pre_hook(lambda *_: seen.append(vector.grad.clone()))
     stepper.step((layer.weight * torch.tensor([[30.0, 40.0]])).sum())
-    assert torch.allclose(seen[0], torch.tensor([[1.0, 0.0]]), atol=1e-5)
+    assert torch.allclose(seen[0], torch.tensor([1.0, 0.0]), atol=1e-5)
 
 
 def test_a_step_of_adamw_by_hand():
@@ -81,6 +89,35 @@ def test_a_step_of_adamw_by_hand():
     stepper.step(3 * layer.weight.sum())
     assert layer.weight.item() == pytest.approx(2.0 * (1 - 0.05 * 0.1) - 0.05, abs=1e-5)
     assert layer.weight.grad is None
+
+
+def test_bfloat16_is_read_only_while_computing_and_steps_are_taken_in_float32():
+    # A step of 2⁻¹² on a weight of 1 is less than bfloat16 can tell, but steps add up.
+    layer = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    rate = 2.0**-12
+    changes = {"learning_rate": rate, "weight_decay": 0.0, "warmup_ratio": 0.0}
+    stepper = Stepper(Learner(layer), options(precision="bfloat16", **changes), steps=10**9)
+    with stepper.computing():
+        assert layer.weight.dtype == torch.bfloat16
+        for _ in range(3):
+            stepper.step(layer.weight.float().sum())
+        assert layer.weight.item() == 1.0
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.item() == pytest.approx(1 - 3 * rate, abs=1e-6)
+
+
+def test_frozen_weights_are_read_in_the_same_format_and_come_back_untouched():
+    model = tiny.model().train()
+    embeddings = model.get_input_embeddings().requires_grad_(False).weight
+    before = embeddings.detach().clone()
+    stepper = stepper_of(model, precision="bfloat16")
+    with stepper.computing():
+        assert embeddings.dtype == torch.bfloat16
+    take_step(model, stepper)
+    assert torch.equal(embeddings, before)
+    assert embeddings not in stepper.flats[0]
 
 
 def test_the_rate_is_that_of_the_next_step():

@@ -28,6 +28,9 @@ from kdray.results.folder import SweepFolder
 from kdray.sweep import run
 from kdray.sweep.starting import start_ray
 
+ROWS = {"validation_rows": 400, "test_rows": 400}
+SHAPE = {"layers": 4, "hidden_size": 64, "heads": 4, "intermediate_size": 256}
+NEW_TEACHER = {"architecture": SHAPE, "training": {"epochs": 16, "learning_rate": 2e-3}}
 OBJECTIVES: dict[str, Any] = {"macro_f1": "maximize", "size_mb": "minimize"}
 
 
@@ -35,7 +38,7 @@ def space(given: argparse.Namespace, seed: int, teacher: dict[str, Any]) -> dict
     """Returns the space: shape, pruning, method, its weights and the learning rate are open."""
     return {
         "seed": seed,
-        "data": {"source": "synthetic", "train_rows": given.rows, "max_length": 64},
+        "data": {"source": "synthetic", "train_rows": given.rows, **ROWS, "max_length": 64},
         "teacher": teacher,
         "student": {"layers": {"choice": [1, 2, 3]}},
         "pruning": {
@@ -47,7 +50,11 @@ def space(given: argparse.Namespace, seed: int, teacher: dict[str, Any]) -> dict
             "alpha": {"uniform": [0.1, 0.9]},
             "temperature": {"uniform": [1, 8]},
         },
-        "training": {"epochs": given.epochs, "learning_rate": {"loguniform": [3e-5, 3e-3]}},
+        "training": {
+            "epochs": given.epochs,
+            "batch_size": 64,
+            "learning_rate": {"loguniform": [5e-5, 5e-3]},
+        },
         "objectives": OBJECTIVES,
     }
 
@@ -174,7 +181,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--first-rung", type=int, default=1)
     parser.add_argument("--reduction-factor", type=float, default=3)
-    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--output", type=Path, help="keep the sweeps there")
     given = parser.parse_args()
@@ -182,8 +189,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.output or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        untrained = {"training": {"epochs": 12, "learning_rate": 1e-3}}
-        first = space(given, 0, untrained) | {"search": {"trials": 1, "sampler": "random"}}
+        first = space(given, 0, NEW_TEACHER) | {"search": {"trials": 1, "sampler": "random"}}
         made = sweep(folder, "teacher", first | {"training": {"epochs": 1}})
         teacher = {"model": str(made.teacher), "training": None}
         found = [one_seed(given, folder, seed, teacher) for seed in range(given.seeds)]

@@ -145,6 +145,7 @@ def _past_trial(folder: SweepFolder, trial_id: str, console: Console) -> Any:
     from kdray.evaluation.metrics import selection_metric
     from kdray.preparation import rebuild
     from kdray.schema import trial_config
+    from kdray.teacher.keeping import Place
     from kdray.trial import run_trial
     from kdray.trial_folder import load_setup
 
@@ -153,7 +154,7 @@ def _past_trial(folder: SweepFolder, trial_id: str, console: Console) -> Any:
     torch.set_num_threads(setup.threads)
     metric = selection_metric(config.objectives)
     typed = trial_config(setup.sections, config.evaluation, metric)
-    finished = run_trial(typed, rebuild(config, folder), _say_epoch(console))
+    finished = run_trial(typed, rebuild(config, Place(folder, read_only=True)), _say_epoch(console))
     before = folder.result(trial_id)
     if before is not None and before.status == "completed":
         same = before.metrics[metric] == finished.metrics[metric]

@@ -22,7 +22,6 @@ from kdray.metric_checks import class_metric_problems
 from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
-from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
 from kdray.teacher.cache import content_key
@@ -163,18 +162,17 @@ def assemble(
     )
 
 
-def rebuild(
-    config: SweepConfig, folder: SweepFolder, store_bytes: float = math.inf
-) -> PreparedSweep:
+def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
     """Returns what `prepare` returned, from the sweep's folder.
 
     The teacher is run again only for outputs that are not there any more.
 
     Args:
         config: The sweep.
-        folder: Its folder.
-        store_bytes: What is free in Ray's object store.
+        place: Its folder, what is free in Ray's object store, and whether it may be written to.
     """
+    folder = place.folder
+    assert folder is not None, "a sweep is rebuilt from its folder"
     data = read_data(config)
     model, tokenizer = load_classifier(str(folder.teacher), "teacher", data.labels, False)
     splits = data.encoded(tokenizer, config.data.max_length)
@@ -182,8 +180,9 @@ def rebuild(
     state, verified = freeze(model), load_verified(folder)
     key = content_key(verified.digest, state.config, tokenizer, splits["train"])
     asked = Asked(model, splits["train"], needs, key)
-    outputs = keep_outputs(asked, config.teacher.cache, Place(folder, store_bytes))
-    note_outputs(folder, outputs)
+    outputs = keep_outputs(asked, config.teacher.cache, place)
+    if not place.read_only:
+        note_outputs(folder, outputs)
     return PreparedSweep(
         data.labels, config.data.max_length, splits, state, tokenizer, verified, outputs
     )

@@ -54,7 +54,7 @@ def test_a_sweep_is_rebuilt_from_its_folder_as_it_was_without_running_the_teache
     prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
 ) -> None:
     config, sweep = prepared
-    again = rebuild(config, folder)
+    again = rebuild(config, Place(folder))
     assert again.outputs.forward_examples == 0
     assert json.loads(folder.verification_json.read_text())["forward_examples"] == 200
     assert teacher_digest(again.teacher) == teacher_digest(sweep.teacher)
@@ -119,7 +119,7 @@ def test_a_sweep_whose_outputs_are_gone_computes_them_again(
     copy = SweepFolder(tmp_path / "s")
     shutil.copytree(folder.teacher, copy.teacher)
     shutil.rmtree(copy.teacher_outputs)
-    again = rebuild(prepared[0], copy)
+    again = rebuild(prepared[0], Place(copy))
     assert again.outputs.forward_examples == 200
     assert json.loads(copy.verification_json.read_text())["forward_examples"] == 400
     for name in prepared[1].outputs.columns:
@@ -135,7 +135,7 @@ def test_a_sweep_without_a_cache_runs_the_teacher_over_nothing_beforehand(tmp_pa
         f"{', '.join(sweep.outputs.plan.in_loop)} in the loop (teacher.cache)"
     )
     assert json.loads(folder.verification_json.read_text())["forward_examples"] == 0
-    assert not rebuild(config, folder).outputs.columns
+    assert not rebuild(config, Place(folder)).outputs.columns
 
 
 def test_it_is_said_where_the_outputs_are(

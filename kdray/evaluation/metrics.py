@@ -19,6 +19,8 @@ METRICS: dict[str, Direction] = {
     "speedup": "maximize",
 }
 QUALITY = ("macro_f1", "micro_f1", "accuracy", "auroc")
+# These are what they are before training.
+FIXED_COSTS = ("size_mb", "num_parameters", "macs")
 # No epoch reports these: only a trained student is timed.
 AFTER_TRAINING = ("latency_ms", "speedup")
 

@@ -16,7 +16,8 @@ _LEVELS = 1 << 16
 def dropout_factors(like: Tensor, p: float) -> Tensor:
     """Returns what dropout multiplies a tensor with: 0 with probability p, else 1 / (1 − p).
 
-    p is rounded to 1 / 65,536 in both, so that the expected factor is exactly 1.
+    p is rounded to 1 / 65,536 in both, so that the expected factor is 1, but for the rounding of
+    the number format.
 
     Reference: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting", 2014. https://jmlr.org/papers/v15/srivastava14a.html

@@ -29,13 +29,14 @@ def first_position_only(
 
     Args:
         model: A classifier.
-        probe: A batch with more than one position.
+        probe: A batch; with a single position it tells nothing, and the model is left whole.
         needs: What is read of it besides the logits.
 
     Yields:
         Whether the model was cut.
     """
-    output = _behind_attention(model)
+    several = all(tensor.shape[1] > 1 for tensor in probe.values() if tensor.dim() > 1)
+    output = _behind_attention(model) if several else None
     if output is None or model.config.num_hidden_layers in needs.hidden:
         yield False
         return

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdray.models.dropout import fast_dropout
-from kdray.models.readable import READABLE, register
+from kdray.models.readable import READABLE, is_plain, register
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def fast_training(model: nn.Module) -> Iterator[None]:
     """Lets a model on the CPU train with the faster dropout and attention inside the block."""
     config: Any = getattr(model, "config", None)
     fused = getattr(config, "_attn_implementation", None) == "sdpa"
-    swap = fused and next(model.parameters()).device.type == "cpu"
+    swap = fused and is_plain(model) and next(model.parameters()).device.type == "cpu"
     with fast_dropout(model):
         try:
             if swap:

@@ -3,9 +3,11 @@
 The `eager` attention of transformers returns what is left of the weights after dropout. Compared
 with a teacher's, that is mostly noise: a student that is its own teacher would have a loss.
 
-It is also the faster one for training on a CPU, where torch's fused attention knows no dropout.
+In plain families it is also the faster one for training on a CPU, where torch's fused attention
+knows no dropout.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from kdray.models.dropout import dropout_factors
 
 READABLE = "kdray_readable"
+# Their attention is that of the paper. Others group their heads, cap their scores or add a bias.
+PLAIN = ("bert", "roberta", "xlm_roberta", "camembert", "electra", "distilbert", "albert", "vit")
 
 
 def register() -> None:
@@ -21,8 +25,25 @@ def register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(READABLE, attend)
+    AttentionInterface.register(READABLE, _attend)
     AttentionMaskInterface.register(READABLE, eager_mask)
+
+
+def is_plain(module: object) -> bool:
+    """Returns whether a module belongs to a family whose attention is `attend`."""
+    parts = type(module).__module__.split(".")
+    return len(parts) > 1 and parts[-2] in PLAIN
+
+
+def _attend(module: nn.Module, *inputs: Tensor | None, **settings: Any) -> tuple[Tensor, Tensor]:
+    if is_plain(module):
+        return attend(module, *inputs, **settings)  # type: ignore[arg-type]  # as families pass it
+    eager = sys.modules[type(module).__module__].eager_attention_forward
+    dropout = settings.pop("dropout", 0.0)
+    output, weights = eager(module, *inputs, dropout=0.0, **settings)
+    if dropout and module.training:
+        output, _ = eager(module, *inputs, dropout=dropout, **settings)
+    return output, weights
 
 
 def attend(

@@ -13,9 +13,11 @@ import numpy as np
 import ray
 import torch
 
+from kdray.config.sections import Training
 from kdray.data.dataset import subset
 from kdray.distillation.base import DistillationMethod, Match
 from kdray.distillation.objective import distillation_terms
+from kdray.errors import KdrayError
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
@@ -28,7 +30,7 @@ from kdray.training.stepper import Learner
 from kdray.trial import build_student, prune
 
 PROBE_S, PROBE_BATCHES = 2.0, 8
-STEP_S, WORTH_S = 0.02, 600.0
+STEP_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0
 MOST_ON_A_GPU, WORTH_A_NEIGHBOUR = 4, 1.05
 
 
@@ -59,32 +61,49 @@ class Unit:
 
 
 def measured_slot(
-    config: SweepConfig, slot: Slot, prepared: ray.ObjectRef, say: Callable[[str], None]
+    config: SweepConfig,
+    slot: Slot,
+    prepared: ray.ObjectRef,
+    trials: int,
+    say: Callable[[str], None],
 ) -> Slot:
     """Returns the slot with which most examples are trained in a second.
 
     The slot stays as it is where something of it was asked for, where there is nothing to choose,
-    and where the sweep is too short: shorter than ten minutes, at 20 ms a step.
+    where the sweep is shorter than ten minutes at 20 ms a step, and where measuring fails.
 
     Args:
         config: The sweep.
         slot: The slot without measuring.
         prepared: The prepared sweep in Ray's object store.
+        trials: How many there will be.
         say: Takes a line about what was found.
     """
     unit = shared_unit([node["Resources"] for node in ray.nodes() if node["Alive"]])
-    examples = len(ray.get(prepared).splits["train"])
     asked = {value for value in config.resources.model_dump().values() if value != "auto"}
-    if asked or unit is None or shortest_s(config, examples, slot) < WORTH_S:
+    if asked or unit is None:
         return slot
-    rates = measure(config, unit, prepared)
+    examples = len(ray.get(prepared).splits["train"])
+    if shortest_s(config, examples, trials, slot) < WORTH_S:
+        return slot
+    try:
+        rates = measure(config, unit, prepared)
+    except (ray.exceptions.RayError, KdrayError) as error:
+        reason = str(error).strip().splitlines()[0]
+        say(f"slots: not measured ({reason}); {slot.concurrent} trials side by side")
+        return slot
     share = best_share(rates)
-    say(
-        f"slots: {share} trials side by side on {'a GPU' if unit.gpus else 'a node'}, "
-        f"{unit.cores // share} cores each: {rates[share] / rates[1]:.1f} times the examples a "
-        "second of one wide trial (measured)"
-    )
+    say(_found(unit, share, rates))
     return unit.slot(share)
+
+
+def _found(unit: Unit, share: int, rates: Mapping[int, float]) -> str:
+    where = "a GPU" if unit.gpus else "a node"
+    times = f": {rates[share] / rates[1]:.1f} times one wide trial" if rates[1] else ""
+    return (
+        f"slots: {share} trials side by side on {where}, {unit.cores // share} cores each, train "
+        f"{rates[share]:,.0f} examples a second{times} (measured)"
+    )
 
 
 def shared_unit(nodes: Sequence[Mapping[str, float]]) -> Unit | None:
@@ -103,11 +122,11 @@ def shared_unit(nodes: Sequence[Mapping[str, float]]) -> Unit | None:
     return unit if unit.cores > 1 else None
 
 
-def shortest_s(config: SweepConfig, examples: int, slot: Slot) -> float:
+def shortest_s(config: SweepConfig, examples: int, trials: int, slot: Slot) -> float:
     """Returns the seconds that the trials take at least: 20 ms a step, whatever the model."""
-    drawable = [sections["training"] for sections in sample_sections(config.space)]
-    steps = min(t["epochs"] * math.ceil(examples / t["batch_size"]) for t in drawable)
-    return float(steps * STEP_S * config.search.trials / slot.concurrent)
+    drawable = [Training(**sections["training"]) for sections in sample_sections(config.space)]
+    steps = min(t.epochs * math.ceil(examples / t.batch_size) for t in drawable)
+    return steps * STEP_S * trials / slot.concurrent
 
 
 def best_share(rates: Mapping[int, float]) -> int:
@@ -141,6 +160,7 @@ def measure(config: SweepConfig, unit: Unit, prepared: ray.ObjectRef) -> dict[in
     probe = ray.remote(_Probe).options(**place, scheduling_strategy=strategy)
     probes = [probe.remote(prepared, trial) for _ in range(most)]
     try:
+        ray.get(group.ready(), timeout=PATIENCE_S)
         ray.get([one.examples_a_second.remote(1, 0.0) for one in probes])
         return {
             share: sum(
@@ -179,7 +199,7 @@ class _Probe:
             while not rounds or time.perf_counter() - start < seconds:
                 self._round()
                 rounds += 1
-        except RuntimeError:
+        except (RuntimeError, KdrayError):
             return 0.0
         return rounds * len(self._few) / (time.perf_counter() - start)
 

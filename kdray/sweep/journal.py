@@ -4,13 +4,36 @@ The file is Optuna's own format. Optuna's own backend reads the file again at ev
 takes a lock and syncs at every drawn parameter.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
+
+from kdray.errors import ConfigError, Problem
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Keeps other processes from going on with the same sweep inside the block.
+
+    Args:
+        file: The journal.
+
+    Raises:
+        ConfigError: If another process holds it.
+    """
+    with file.open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = "is being run by another process; wait for it, or stop it first"
+            raise ConfigError([Problem(str(file.parent), message)]) from None
+        yield
 
 
 class Journal(BaseJournalBackend):
@@ -39,8 +62,13 @@ class Journal(BaseJournalBackend):
         """Writes entries at the end."""
         lines = [json.dumps(log, separators=(",", ":")) for log in logs]
         with self._file.open("ab") as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
-            file.flush()
+            size = file.tell()
+            try:
+                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.flush()
+            except OSError:
+                os.truncate(self._file, size)
+                raise
             if any("state" in log for log in logs):
                 os.fsync(file.fileno())
         self._entries += [json.loads(line) for line in lines]

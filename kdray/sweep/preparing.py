@@ -95,7 +95,7 @@ def _prepared(
     config: SweepConfig, folder: SweepFolder, store_bytes: float, again: bool, say: Say
 ) -> PreparedSweep:
     if again:
-        return rebuild(config, folder, store_bytes)
+        return rebuild(config, Place(folder, store_bytes))
     return prepare(config, say, Place(folder, store_bytes))
 
 

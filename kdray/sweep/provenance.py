@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ray
 import yaml
 
 from kdray import __version__
-from kdray.config.sections import Resources
 from kdray.results.folder import SweepFolder, write_text
 from kdray.schema import SweepConfig
 from kdray.sweep.resources import Slot
@@ -30,19 +30,21 @@ def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slo
         content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
     else:
         content = _provenance(config, command)
-    content |= {"slot": asdict(slot), "config": dict(config.content)}
+    content |= {"slot": {**asdict(slot), "of": _cluster()}, "config": dict(config.content)}
     write_text(folder.sweep_yaml, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def past_slot(folder: SweepFolder) -> Resources | None:
-    """Returns what each trial of a sweep got when it was begun; None if it is new."""
+def past_slot(folder: SweepFolder) -> Slot | None:
+    """Returns what each trial of a sweep got before, if the cluster still has the same size."""
     if not folder.sweep_yaml.exists():
         return None
     content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
-    slot = content.get("slot")
-    if slot is None:
-        return None
-    return Resources(cpus_per_trial=slot["cpus"], gpus_per_trial=slot["gpus"])
+    slot = dict(content.get("slot") or {"of": None})
+    return Slot(**slot) if slot.pop("of") == _cluster() else None
+
+
+def _cluster() -> dict[str, float]:
+    return {name: float(ray.cluster_resources().get(name, 0.0)) for name in ("CPU", "GPU")}
 
 
 def _provenance(config: SweepConfig, command: str) -> dict[str, Any]:

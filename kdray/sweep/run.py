@@ -15,24 +15,25 @@ from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
-from kdray.config.sections import Resources
-from kdray.errors import ConfigError, SweepError
-from kdray.evaluation.metrics import selection_metric
+from kdray.errors import SweepError
+from kdray.evaluation.metrics import FIXED_COSTS, selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
+from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
+from kdray.sweep.journal import held
 from kdray.sweep.preparing import prepare_here, prepare_on_cluster
 from kdray.sweep.progress import Progress
 from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.resources import Slot, choose_slot
 from kdray.sweep.schedulers.early_stopping import make_scheduler
 from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
-from kdray.sweep.starting import preload, quiet_ray, start_ray
+from kdray.sweep.starting import is_own_machine, preload, quiet_ray, start_ray
 from kdray.sweep.trainable import Shared, sweep_trial
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
@@ -88,23 +89,39 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
         read_data(config)
     start_ray(launch.address)
     preload("mlflow", "kdray.reporting.report")
-    slot = first_slot(config, folder)
     say = partial(console.print, soft_wrap=True, highlight=False)
-    if launch.address is None and not slot.gpus:
+    past = past_slot(folder)
+    slot = past or choose_slot(config.resources, ray.cluster_resources())
+    if is_own_machine(launch.address):
         prepared = prepare_here(config, folder, say)
     else:
         prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-    if past_slot(folder) is None:
-        slot = measured_slot(config, slot, prepared, say)
     write_provenance(config, folder, launch.command, slot)
-    record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
-    record.open({"kdray": __version__, **flatten(dict(config.content))})
-    study = open_study(config, folder, config.seed + len(folder.results()))
-    new = not study.get_trials(deepcopy=False)
-    trials = begin(study, config, folder)
-    if new:
+    with held(folder.optuna_log):
+        record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
+        record.open({"kdray": __version__, **flatten(dict(config.content))})
+        study = open_study(config, folder, config.seed + len(folder.results()))
         learn(study, config, say)
-    shared = Shared(
+        trials = begin(study, config, folder)
+        if past is None:
+            slot = measured_slot(config, slot, prepared, trials, say)
+            write_provenance(config, folder, launch.command, slot)
+        shared = _shared(config, folder, prepared, slot)
+        done = folder.results()
+        with Progress(console, config.objectives, trials, done, config.constraints) as progress:
+            books = Bookkeeping(config, folder, record, progress, slot.threads)
+            searcher = StudySearch(study, config, folder)
+            out_of_time = search(searcher, shared, slot, books, trials - len(done))
+        mark_cut_off(study, config, folder)
+        complete = out_of_time or len(folder.results()) >= trials
+        summary = finish(config, folder, record, before + time.monotonic() - start, complete)
+    return Swept(summary, complete, record.failure)
+
+
+def _shared(
+    config: SweepConfig, folder: SweepFolder, prepared: ray.ObjectRef, slot: Slot
+) -> Shared:
+    return Shared(
         prepared,
         folder.root,
         config.evaluation,
@@ -112,26 +129,6 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
         slot.threads,
         config.search.keep != "none",
     )
-    done = folder.results()
-    with Progress(console, config.objectives, trials, done, config.constraints) as progress:
-        books = Bookkeeping(config, folder, record, progress, slot.threads)
-        left = trials - len(folder.results())
-        out_of_time = search(StudySearch(study, config, folder), shared, slot, books, left)
-    mark_cut_off(study, config, folder)
-    complete = out_of_time or len(folder.results()) >= trials
-    summary = finish(config, folder, record, before + time.monotonic() - start, complete)
-    return Swept(summary, complete, record.failure)
-
-
-def first_slot(config: SweepConfig, folder: SweepFolder) -> Slot:
-    """Returns the slot that a sweep had before, if it still fits and nothing else is asked for."""
-    cluster, past = ray.cluster_resources(), past_slot(folder)
-    if past is not None and config.resources == Resources():
-        try:
-            return choose_slot(past, cluster)
-        except ConfigError:
-            return choose_slot(config.resources, cluster)
-    return choose_slot(config.resources, cluster)
 
 
 def search(
@@ -184,7 +181,7 @@ def finish(
     record.finish(summary, complete)
     infeasible = config.constraints and summary["trials"]["completed"]
     if results and not summary["front"] and not infeasible:
-        raise SweepError(_no_student(list(results.values())))
+        raise SweepError(_no_student(list(results.values()), config.constraints))
     if complete and not results:
         raise SweepError(
             "search.time_budget_s ended before any trial did; give more and go on with "
@@ -193,9 +190,12 @@ def finish(
     return summary
 
 
-def _no_student(results: Sequence[TrialResult]) -> str:
+def _no_student(results: Sequence[TrialResult], constraints: Bounds) -> str:
     """Returns why a sweep has nothing to show."""
-    stopped = [result for result in results if result.status == "stopped_early"]
+    ended = [result for result in results if result.status == "stopped_early"]
+    fixed = {metric: bound for metric, bound in constraints.items() if metric in FIXED_COSTS}
+    stopped = [result for result in ended if is_feasible(result.metrics, fixed)]
+    too_large = len(ended) - len(stopped)
     reasons = sorted({f"{r.stage}: {r.error}" for r in results if r.error})
     if stopped:
         reasons.append(
@@ -203,7 +203,11 @@ def _no_student(results: Sequence[TrialResult]) -> str:
             "epochs that it gives them they were no better than a constant answer or the others; "
             "give more (first_rung, grace_epochs), or take `scheduler: fifo`"
         )
-    head = "no trial completed" if stopped else "every trial failed"
+    if too_large:
+        reasons.append(
+            f"{too_large} of {len(results)} were stopped: their size breaks `constraints`"
+        )
+    head = "no trial completed" if ended else "every trial failed"
     return "\n  ".join([f"{head}:", *reasons])
 
 

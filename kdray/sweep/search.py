@@ -22,6 +22,7 @@ from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig, options_taken
 from kdray.sweep.journal import Journal
 from kdray.sweep.samplers import make_sampler, suggest
+from kdray.sweep.warm_start import WARM_START
 
 TRIAL_ID = "trial_id"
 
@@ -46,11 +47,11 @@ def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
         as many as there are points with nothing but points.
     """
     first = _first_choices(config)
-    if study.get_trials(deepcopy=False):
-        reconcile(study, config, folder)
-    else:
+    if all(WARM_START in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
         for choices in first:
             study.enqueue_trial(choices)
+    else:
+        reconcile(study, config, folder)
     sampler = config.search.sampler.name
     if sampler == "none":
         return max(1, len(first))

@@ -37,6 +37,12 @@ def start_ray(address: str | None) -> None:
         ) from None
 
 
+def is_own_machine(address: str | None) -> bool:
+    """Returns whether Ray was started here, on a machine without a GPU."""
+    joined = address is not None or "RAY_ADDRESS" in os.environ
+    return not joined and not ray.cluster_resources().get("GPU", 0.0)
+
+
 def preload(*modules: str) -> None:
     """Imports modules in the background, while this thread waits for other processes."""
 

@@ -10,13 +10,13 @@ from kdray.schema import SweepConfig
 from kdray.sweep.samplers import suggest
 from kdray.warm_start import EarlierTrial, earlier_sweeps
 
-WARM_START = "warm_start"
+WARM_START, LEARNT = "warm_start", "learnt"
 # NSGA-II breeds from a generation; what has none it does not see.
 _FIRST_GENERATION = {NSGAIISampler._get_generation_key(): 0}
 
 
 def learn(study: optuna.Study, config: SweepConfig, say: Callable[[str], None]) -> None:
-    """Adds what `search.warm_start` has to teach to a new study.
+    """Adds what `search.warm_start` has to teach to a study, once.
 
     The trials carry no id of this sweep: they are not counted, not done again and in no table.
 
@@ -28,11 +28,16 @@ def learn(study: optuna.Study, config: SweepConfig, say: Callable[[str], None]) 
     Raises:
         ConfigError: What `earlier_sweeps` raises.
     """
+    if LEARNT in study.user_attrs or not config.search.warm_start:
+        return
+    known = {trial.user_attrs.get(WARM_START) for trial in study.get_trials(deepcopy=False)}
     for sweep in earlier_sweeps(config):
-        study.add_trials([as_optuna(trial, config) for trial in sweep.trials])
+        fresh = [trial for trial in sweep.trials if trial.name not in known]
+        study.add_trials([as_optuna(trial, config) for trial in fresh])
         trials = f"{len(sweep.trials)} trial{'s' * (len(sweep.trials) != 1)}"
         rest = f", {sweep.left_out} left out" if sweep.left_out else ""
         say(f"warm start: learnt from {trials} of {sweep.folder}{rest}")
+    study.set_user_attr(LEARNT, True)
 
 
 def as_optuna(trial: EarlierTrial, config: SweepConfig) -> optuna.trial.FrozenTrial:

@@ -38,11 +38,13 @@ class Place:
         folder: The sweep's folder; None keeps them in this process alone.
         store_bytes: What is free in Ray's object store.
         staging: Where the sweep's `teacher/` is being written, if it is not there yet.
+        read_only: Whether what is not there is computed for this process alone.
     """
 
     folder: SweepFolder | None = None
     store_bytes: float = math.inf
     staging: Path | None = None
+    read_only: bool = False
 
     @property
     def target(self) -> Path:
@@ -91,7 +93,8 @@ def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
     if not plan.kept:
         return TeacherOutputs(asked.layout, {}, plan)
     kept = {name: columns[name] for name in plan.kept}
-    if place.folder is None:
+    lacking = whole_files(place.target, _key(asked, kept), kept) != kept.keys()
+    if place.folder is None or (place.read_only and lacking):
         return _in_process(asked, plan, kept)
     return _in_folder(asked, plan, kept, place.folder, place.target)
 
@@ -116,8 +119,7 @@ def _in_folder(
     target: Path,
 ) -> TeacherOutputs:
     taken, missing = set[str](), set[str]()
-    # So that a reused output is to the last bit what this sweep would have computed.
-    key = f"{asked.key}-readable" if _readable(kept) else asked.key
+    key = _key(asked, kept)
     if whole_files(target, key, kept) != kept.keys():
         with written_whole(target) as staging:
             write_key(staging, key)
@@ -155,6 +157,11 @@ def _fill(
     for name in lost:
         file_of(folder, name).unlink()
     return lost
+
+
+def _key(asked: Asked, names: Iterable[str]) -> str:
+    # So that a reused output is to the last bit what this sweep would have computed.
+    return f"{asked.key}-readable" if _readable(names) else asked.key
 
 
 def _readable(names: Iterable[str]) -> bool:

@@ -52,8 +52,13 @@ class FlatParameters:
         for parameter in self._parameters:
             parameter.grad = None
 
+    @property
+    def ids(self) -> set[int]:
+        """Identities of the parameters."""
+        return {id(parameter) for parameter in self._parameters}
+
     def __contains__(self, parameter: nn.Parameter) -> bool:
-        return any(own is parameter for own in self._parameters)
+        return id(parameter) in self.ids
 
     def part(self, vector: Tensor, parameter: nn.Parameter) -> Tensor:
         """Returns the view of a vector like this one that belongs to a parameter."""

@@ -1,6 +1,6 @@
 """AdamW with linear warm-up and linear decay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -9,27 +9,26 @@ from torch.optim.lr_scheduler import LambdaLR
 from kdray.config.sections import Training
 
 
-def by_decay(parameters: Sequence[nn.Parameter]) -> dict[bool, list[nn.Parameter]]:
-    """Returns the parameters that decay, which are matrices, and the others: norms and biases."""
-    groups = {
-        decays: [p for p in parameters if (p.dim() > 1) == decays] for decays in (True, False)
-    }
-    return {decays: group for decays, group in groups.items() if group}
+def decays(parameter: nn.Parameter) -> bool:
+    """Returns whether a parameter decays: matrices do, norms and biases do not."""
+    return parameter.dim() > 1
 
 
-def make_optimizer(vectors: Mapping[bool, nn.Parameter], options: Training) -> torch.optim.AdamW:
+def make_optimizer(
+    vectors: Sequence[tuple[nn.Parameter, bool]], options: Training
+) -> torch.optim.AdamW:
     """Returns a fused AdamW.
 
     Reference: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     https://arxiv.org/abs/1711.05101
 
     Args:
-        vectors: Parameters, by whether they decay.
+        vectors: Parameters, each with whether it decays.
         options: Learning rate and weight decay.
     """
     groups = [
-        {"params": [vector], "weight_decay": options.weight_decay if decays else 0.0}
-        for decays, vector in vectors.items()
+        {"params": [vector], "weight_decay": options.weight_decay if decaying else 0.0}
+        for vector, decaying in vectors
     ]
     return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdray.config.sections import Training
 from kdray.training.flat import FlatParameters
-from kdray.training.optimizer import by_decay, make_optimizer, make_schedule
+from kdray.training.optimizer import decays, make_optimizer, make_schedule
 from kdray.training.precision import autocast, resolve_precision
 
 
@@ -35,7 +35,8 @@ class Stepper:
         model: What is trained.
         device: Where it is.
         weights: The model's trainable parameters, without those of the extra modules.
-        flats: All of them and those of the extra modules: those that decay, and the others.
+        flats: All of them and those of the extra modules: embeddings, the other matrices, and norms
+            and biases, which do not decay.
         cast: What a forward pass runs under.
         optimizer: AdamW over all of them.
     """
@@ -46,13 +47,20 @@ class Stepper:
         self.weights = _trainable([learner.model])
         masked = masked_parameters(learner.model, learner.masks)
         parameters = self.weights + _trainable(learner.extra_modules)
-        flats = {decays: FlatParameters(group) for decays, group in by_decay(parameters).items()}
+        embedded = embedding_weights(learner.model)
+        others = [p for p in parameters if id(p) not in embedded]
+        groups = [
+            [p for p in parameters if id(p) in embedded],
+            [p for p in others if decays(p)],
+            [p for p in others if not decays(p)],
+        ]
+        self.flats = [FlatParameters(group) for group in groups if group]
         frozen = [p for p in learner.model.parameters() if not p.requires_grad]
-        self.flats = list(flats.values())
-        self._all = [*self.flats, FlatParameters(frozen)] if frozen else self.flats
+        self._frozen = [FlatParameters([p]) for p in frozen]
+        self._rounded = [flat for flat in (*self.flats, *self._frozen) if not flat.ids & embedded]
         self._vectors = [flat.vector for flat in self.flats]
-        vectors = {decays: flat.vector for decays, flat in flats.items()}
-        self.optimizer = make_optimizer(vectors, options)
+        decaying = [decays(group[0]) for group in groups if group]
+        self.optimizer = make_optimizer(list(zip(self._vectors, decaying, strict=True)), options)
         self._dtype = resolve_precision(options.precision, self.device)
         self.cast = autocast(self._dtype, self.device)
         self._masked = [
@@ -72,13 +80,21 @@ class Stepper:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Lets forward passes inside the block read bfloat16, if that is the precision."""
+        """Lets forward passes inside the block read bfloat16, if that is the precision.
+
+        Embeddings stay in float32 and what they return is rounded: the gradient of a frequent token
+        is the sum of very many, which bfloat16 would lose.
+        """
         if self._dtype != torch.bfloat16:
             yield
             return
         with ExitStack() as stack:
-            for flat in self._all:
+            for flat in self._rounded:
                 stack.enter_context(flat.read_as(self._dtype))
+            for module in self.model.modules():
+                if isinstance(module, nn.Embedding):
+                    hook = module.register_forward_hook(lambda m, i, o: o.to(self._dtype))
+                    stack.callback(hook.remove)
             yield
 
     def step(self, loss: Tensor) -> None:
@@ -98,7 +114,7 @@ class Stepper:
 
     def release(self) -> None:
         """Gives every parameter a storage of its own again, once training is over."""
-        for flat in self._all:
+        for flat in (*self.flats, *self._frozen):
             flat.release()
 
     def _gradient(self, parameter: nn.Parameter) -> Tensor:
@@ -123,6 +139,12 @@ def masked_parameters(
             parameter.mul_(placed)
         pairs.append((parameter, placed))
     return pairs
+
+
+def embedding_weights(model: nn.Module) -> set[int]:
+    """Returns the identities of the weights of a model's embeddings."""
+    modules = (module for module in model.modules() if isinstance(module, nn.Embedding))
+    return {id(module.weight) for module in modules}
 
 
 def _trainable(modules: Sequence[nn.Module]) -> list[nn.Parameter]:

@@ -54,22 +54,22 @@ def test_more_trials_share_a_unit_only_if_that_brings_five_percent() -> None:
 
 
 def test_the_shortest_time_counts_twenty_milliseconds_a_step(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "search.trials=10", "training.epochs=3")
+    config = tiny_config(tmp_path, "training.epochs=3")
     # 100 examples in batches of 32 are 4 steps; 3 epochs, 10 trials, 2 at a time.
-    assert shortest_s(config, 100, SLOT) == pytest.approx(4 * 3 * 10 / 2 * 0.02)
+    assert shortest_s(config, 100, 10, SLOT) == pytest.approx(4 * 3 * 10 / 2 * 0.02)
 
 
 @pytest.mark.ray
 def test_a_short_sweep_is_not_measured(swept: Tiny) -> None:
     prepared = ray.put(prepare(swept.config))
-    assert measured_slot(swept.config, SLOT, prepared, pytest.fail) == SLOT
+    assert measured_slot(swept.config, SLOT, prepared, 3, pytest.fail) == SLOT
 
 
 @pytest.mark.ray
 def test_what_was_asked_for_is_not_measured(swept: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "WORTH_S", 0.0)
     config = replace(swept.config, resources=Resources(cpus_per_trial=1))
-    assert measured_slot(config, SLOT, ray.put(prepare(config)), pytest.fail) == SLOT
+    assert measured_slot(config, SLOT, ray.put(prepare(config)), 3, pytest.fail) == SLOT
 
 
 @pytest.mark.ray
@@ -81,8 +81,29 @@ def test_a_long_sweep_is_measured_in_workers_and_told(
     monkeypatch.setattr(calibration, "PROBE_S", 0.2)
     lines: list[str] = []
     cores = int(ray.cluster_resources()["CPU"])
-    slot = measured_slot(swept.config, SLOT, ray.put(prepare(swept.config)), lines.append)
+    slot = measured_slot(swept.config, SLOT, ray.put(prepare(swept.config)), 3, lines.append)
     assert slot.cpus * slot.concurrent == pytest.approx(cores, abs=slot.cpus - 1)
     assert len(lines) == 1
     assert "(measured)" in lines[0]
     assert ray.available_resources()["CPU"] == cores
+
+
+@pytest.mark.ray
+def test_a_sweep_that_cannot_be_measured_keeps_its_slot_and_says_why(
+    swept: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise ray.exceptions.ActorDiedError
+
+    monkeypatch.setattr(calibration, "WORTH_S", 0.0)
+    monkeypatch.setattr(calibration, "measure", lost)
+    lines: list[str] = []
+    prepared = ray.put(prepare(swept.config))
+    assert measured_slot(swept.config, SLOT, prepared, 3, lines.append) == SLOT
+    assert lines[0].startswith("slots: not measured (")
+
+
+def test_a_training_that_is_drawn_whole_has_its_defaults(tmp_path: Path) -> None:
+    training = {"choice": [{"epochs": 2}, {"epochs": 4, "batch_size": 16}]}
+    config = tiny_config(tmp_path, training=training)
+    assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 2 / 2 * 0.02)

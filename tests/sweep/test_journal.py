@@ -1,12 +1,16 @@
+import errno
+import io
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from kdray.sweep.journal import Journal
+from kdray.errors import ConfigError
+from kdray.sweep.journal import Journal, held
 
 
 def study_of(backend: Any) -> optuna.Study:
@@ -61,3 +65,33 @@ def test_what_is_given_is_not_changed_by_who_wrote_it(tmp_path: Path) -> None:
     entry["user_attr"] = {}
     assert list(journal.read_logs(0)) == [{"op_code": 9, "user_attr": {"key": [1]}}]
     assert list(journal.read_logs(1)) == []
+
+
+def test_a_second_process_does_not_go_on_with_a_sweep_that_is_being_run(tmp_path: Path) -> None:
+    file = tmp_path / "optuna.log"
+    refused = pytest.raises(ConfigError, match="is being run by another process")
+    with held(file), refused, held(file):
+        pass
+    with held(file):
+        pass
+
+
+def test_what_a_full_disk_cut_short_is_taken_away_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "optuna.log")
+    journal.append_logs([{"op_code": 0}])
+    whole = (tmp_path / "optuna.log").read_bytes()
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            super().write(data[:3])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full(self, "ab"))
+    with pytest.raises(OSError, match="No space"):
+        journal.append_logs([{"op_code": 1}])
+    monkeypatch.undo()
+    assert (tmp_path / "optuna.log").read_bytes() == whole
+    journal.append_logs([{"op_code": 2}])
+    assert [log["op_code"] for log in Journal(tmp_path / "optuna.log").read_logs(0)] == [0, 2]

@@ -113,11 +113,35 @@ def test_frozen_weights_are_read_in_the_same_format_and_come_back_untouched():
     embeddings = model.get_input_embeddings().requires_grad_(False).weight
     before = embeddings.detach().clone()
     stepper = stepper_of(model, precision="bfloat16")
-    with stepper.computing():
-        assert embeddings.dtype == torch.bfloat16
     take_step(model, stepper)
     assert torch.equal(embeddings, before)
-    assert embeddings not in stepper.flats[0]
+    assert not any(embeddings in flat for flat in stepper.flats)
+
+
+def test_a_frozen_matrix_is_read_in_the_same_format_and_comes_back():
+    model = tiny.model().train()
+    weight = model.get_parameter(PRUNED).requires_grad_(False)
+    before = weight.detach().clone()
+    stepper = stepper_of(model, precision="bfloat16")
+    with stepper.computing():
+        assert weight.dtype == torch.bfloat16
+    take_step(model, stepper)
+    assert torch.equal(weight, before)
+
+
+def test_the_gradient_of_a_frequent_token_is_summed_in_float32():
+    # 4,096 times the same token: its gradient is 4,096 · 2⁻⁷, where bfloat16 stops adding at 2.
+    embedding = torch.nn.Embedding(2, 1)
+    stepper = stepper_of(torch.nn.Sequential(embedding), precision="bfloat16", gradient_clip=1e9)
+    seen = []
+    vector = stepper.flats[0].vector
+    stepper.optimizer.register_step_pre_hook(lambda *_: seen.append(vector.grad.clone()))
+    with stepper.computing():
+        output = stepper.model(torch.ones(4096, dtype=torch.long))
+        assert output.dtype == torch.bfloat16
+        stepper.step((output.float() * 2.0**-7).sum())
+    assert seen[0].tolist() == [0, 32]
+    assert embedding(torch.ones(1, dtype=torch.long)).dtype == torch.float32
 
 
 def test_the_rate_is_that_of_the_next_step():

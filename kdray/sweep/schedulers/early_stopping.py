@@ -4,7 +4,9 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
+from kdray.evaluation.metrics import FIXED_COSTS
 from kdray.reporting.reading import read_verification
+from kdray.results.feasibility import is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import SweepConfig
@@ -30,12 +32,15 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
 
     A trial that is stopped has its result on disk, with status `stopped_early` and the metrics of
     its best epoch so far, when this scheduler says so: Ray tells the search next, which reads it.
+    A trial whose size already breaks one of the `constraints` is stopped at its first report, and
+    no other is compared with it.
     """
 
     def __init__(self, rule: Rule, config: SweepConfig, folder: SweepFolder, threads: int) -> None:
         super().__init__()
         self._rule = rule
         self._options = config.search.scheduler
+        self._bounds = {m: b for m, b in config.constraints.items() if m in FIXED_COSTS}
         self._criteria = criteria_of(config.objectives, read_verification(folder))
         self._folder = folder
         self._threads = threads
@@ -53,10 +58,20 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         # A trial that begins again, after its worker was lost, counts once.
         before = [old for old in self._history.get(trial_id, []) if old.epoch < report.epoch]
         self._history[trial_id] = [*before, report]
-        if not self._rule(self._options, self._criteria, self._history, trial_id):
+        if not self._stops(trial_id, report):
             return str(self.CONTINUE)
         self._store(trial.config, result["duration_s"])
         return str(self.STOP)
+
+    def _stops(self, trial_id: str, report: EpochReport) -> bool:
+        if not is_feasible(report.metrics, self._bounds):
+            return report.epoch < report.epochs
+        feasible = {
+            known: reports
+            for known, reports in self._history.items()
+            if is_feasible(reports[-1].metrics, self._bounds)
+        }
+        return self._rule(self._options, self._criteria, feasible, trial_id)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Forgets a trial that failed; nobody is compared with it."""

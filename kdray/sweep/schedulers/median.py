@@ -32,4 +32,5 @@ def stops(options: Median, criteria: Criteria, history: History, trial_id: str) 
     if len(others) < options.startup_trials:
         return False
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in ways.values()])
-    return bool((signs * own < signs * np.median(list(others.values()), axis=0)).all())
+    middle = np.nanmedian(np.array(list(others.values())), axis=0)
+    return bool(~(signs * own >= signs * middle).any())

@@ -27,11 +27,14 @@ TRIALS = {
 }
 
 
-def scheduler(root: Path, scheduler: Any = "pareto_asha") -> tuple[FIFOScheduler, SweepFolder]:
+def scheduler(
+    root: Path, scheduler: Any = "pareto_asha", constraints: Any = None
+) -> tuple[FIFOScheduler, SweepFolder]:
     folder = SweepFolder(root)
     folder.teacher.mkdir(parents=True, exist_ok=True)
     folder.verification_json.write_text(json.dumps(VERIFICATION))
     changes = {"search": {"scheduler": scheduler}, "training": {"epochs": 4}}
+    changes |= {"constraints": constraints or {}}
     return make_scheduler(tiny_config(root, **changes), folder, threads=1), folder
 
 
@@ -60,6 +63,16 @@ def run(stopper: FIFOScheduler, folder: SweepFolder, trial_id: str, epochs: int 
 def test_fifo_is_rays_own_and_the_others_stop_early(tmp_path: Path) -> None:
     assert type(scheduler(tmp_path, "fifo")[0]) is FIFOScheduler
     assert isinstance(scheduler(tmp_path, "median")[0], EarlyStopping)
+
+
+def test_a_trial_that_is_too_large_to_be_feasible_is_stopped_at_once(tmp_path: Path) -> None:
+    bounds = {"size_mb": {"maximum": 2.0}, "macro_f1": {"minimum": 0.9}}
+    rule = {"name": "pareto_asha", "first_rung": 3}
+    stopper, folder = scheduler(tmp_path, rule, bounds)
+    assert tell(stopper, "0000", reports([0.5], 2.1, epochs=4)[0]) == "STOP"
+    assert tell(stopper, "0001", reports([0.5], 1.9, epochs=4)[0]) == "CONTINUE"
+    assert folder.result("0000") is not None
+    assert tell(stopper, "0002", reports([0.5], 2.1, epochs=1)[0]) == "CONTINUE"
 
 
 def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How many trials share a node: what is tried, when it is worth it, what is chosen."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def test_a_long_sweep_is_measured_in_workers_and_told(
     assert slot.cpus * slot.concurrent == pytest.approx(cores, abs=slot.cpus - 1)
     assert len(lines) == 1
     assert "(measured)" in lines[0]
+    end = time.monotonic() + 20
+    while ray.available_resources().get("CPU") != cores and time.monotonic() < end:
+        time.sleep(0.1)
     assert ray.available_resources()["CPU"] == cores
 
 

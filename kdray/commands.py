@@ -35,7 +35,7 @@ FRONT_COLUMNS = {
 def launch_sweep(
     config: SweepConfig, folder: SweepFolder, command: str, address: str | None
 ) -> None:
-    """Runs a sweep in a new folder and prints its front."""
+    """Runs a sweep, or goes on with the one in its folder, and prints its front."""
     from kdray.sweep.starting import preload, start_ray
 
     preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))
@@ -65,13 +65,9 @@ def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
     Raises:
         ConfigError: If the folder holds no sweep.
     """
-    from kdray.sweep.run import Launch, run_sweep
-
     more = [f"search.trials={trials}"] if trials is not None else []
     target = SweepFolder(folder.resolve())
-    console = Console()
-    ended = run_sweep(past_config(target, more), target, Launch("", address), console)
-    show_end(ended, target, console)
+    launch_sweep(past_config(target, more), target, "", address)
 
 
 def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kdray.config.domains import Choice, Range, combined, describe, samples
-from kdray.config.sections import Student, Teacher
+from kdray.config.sections import Student, Teacher, Training
 from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.distillation.base import DistillationMethod, Shape, Teaching
@@ -31,6 +31,11 @@ def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for section in [name for name in columns if name not in {"student", "distillation"}]:
         for other in columns[section][1:]:
             yield first | {section: other}
+
+
+def drawable_trainings(space: Mapping[str, Any]) -> list[Training]:
+    """Returns the `training` sections that together touch every bound, each with its defaults."""
+    return [Training(**sections["training"]) for sections in sample_sections(space)]
 
 
 def space_problems(

@@ -25,7 +25,7 @@ from kdray.preparation import (
     teacher_needs,
 )
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
-from kdray.space_checks import sample_sections
+from kdray.space_checks import drawable_trainings, sample_sections
 from kdray.trial import run_trial
 
 TINY = 128
@@ -127,7 +127,7 @@ def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
         * examples
         / min(TINY, examples)
     )
-    epochs = max(s["training"]["epochs"] for s in sample_sections(config.space))
+    epochs = max(training.epochs for training in drawable_trainings(config.space))
     trial = epoch * epochs
     return (
         f"estimated cost: {trial:.0f} s a trial on one core of this machine (its {epochs} epochs), "

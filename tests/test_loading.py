@@ -4,16 +4,11 @@ from textwrap import dedent
 import pytest
 import yaml
 
-from kdray.config.domains import grid_values, samples
-from kdray.config.loading import read_document
 from kdray.config.sections import Training
-from kdray.data.base import SPLITS
 from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
-from kdray.schema import trial_config
 from tests.spaces import space, told
 
-SPACES = sorted(Path(__file__).parents[1].joinpath("search_spaces").glob("*.yaml"))
 ONE_MISTAKE = [
     ("distilation: {method: logit}", "distilation: unknown section; did you mean 'distillation'?"),
     ("3: {method: logit}", "3: unknown section; known: constrai"),
@@ -271,28 +266,6 @@ def test_what_the_command_line_sets_wrongly_has_no_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_sweep_config(file, ["training.epochs=0"])
     assert str(caught.value.problems[0]) == "training.epochs: must be at least 1, but got 0"
-
-
-def test_there_are_search_spaces() -> None:
-    assert SPACES
-
-
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
-def test_every_search_space_loads_once_its_data_are_there(path: Path, tmp_path: Path) -> None:
-    data = read_document(path).content.get("data", {})
-    given = [(key, tmp_path / Path(data[key]).name) for key in SPLITS if data.get(key)]
-    for _, file in given:
-        file.touch()
-    config = load_sweep_config(path, [f"data.{key}={file}" for key, file in given])
-    drawn = config.draw(lambda name, path, domain: (grid_values(domain) or samples(domain))[0])
-    assert trial_config(drawn.sections, config.evaluation, "macro_f1")
-
-
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
-def test_every_search_space_opens_with_its_exact_command(path: Path) -> None:
-    head = path.read_text(encoding="utf-8").split("\n\n")[0]
-    assert all(line.startswith("#") for line in head.splitlines()[:3])
-    assert f"kdray sweep search_spaces/{path.name}" in head + path.read_text(encoding="utf-8")
 
 
 def test_a_space_survives_being_written_and_read_again(tmp_path: Path) -> None:

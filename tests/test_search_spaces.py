@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kdray.config.domains import grid_values, samples
+from kdray.config.loading import read_document
+from kdray.data.base import SPLITS
+from kdray.loading import load_sweep_config
+from kdray.schema import trial_config
 from kdray.validate import validate_space
 
 SPACES = sorted((Path(__file__).parent.parent / "search_spaces").glob("*.yaml"))
@@ -22,6 +27,24 @@ def test_a_search_space_opens_with_its_purpose_command_time_and_what_to_expect(s
     assert f"kdray sweep search_spaces/{space.name}" in head[0]
     assert "minutes on 2 CPU cores" in head[0]
     assert "Expect" in head[0]
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
+def test_every_search_space_loads_once_its_data_are_there(path: Path, tmp_path: Path) -> None:
+    data = read_document(path).content.get("data", {})
+    given = [(key, tmp_path / Path(data[key]).name) for key in SPLITS if data.get(key)]
+    for _, file in given:
+        file.touch()
+    config = load_sweep_config(path, [f"data.{key}={file}" for key, file in given])
+    drawn = config.draw(lambda name, path, domain: (grid_values(domain) or samples(domain))[0])
+    assert trial_config(drawn.sections, config.evaluation, "macro_f1")
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
+def test_every_search_space_opens_with_its_exact_command(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert all(line.startswith("#") for line in head.splitlines()[:3])
+    assert f"kdray sweep search_spaces/{path.name}" in head + path.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

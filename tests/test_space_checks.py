@@ -1,4 +1,5 @@
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from kdray.distillation.base import Shape
 from kdray.distillation.hidden import Hidden
 from kdray.schema import DEFAULTS, SEARCHABLE, checked_data
 from kdray.space_checks import (
+    drawable_trainings,
     label_problems,
     sample_sections,
     shape_problems,
@@ -16,6 +18,7 @@ from kdray.space_checks import (
     student_shape,
     weight_problems,
 )
+from tests.tiny_sweep import tiny_config
 
 SINGLE, _ = checked_data({"source": "hub", "name": "x", "labels": "topic"})
 MULTI, _ = checked_data({"source": "hub", "name": "x", "labels": ["a", "b"]})
@@ -167,3 +170,9 @@ def test_class_weights_are_as_many_as_labels() -> None:
     assert weight_problems("x", "balanced", 3) == []
     (problem,) = weight_problems("x", [1.0], 3)
     assert str(problem) == "x.class_weights: must have 3 weights, one a label, but got 1"
+
+
+def test_a_training_that_is_drawn_whole_is_seen_with_its_defaults(tmp_path: Path) -> None:
+    training = {"choice": [{"epochs": 2}, {"epochs": 4, "batch_size": 16}]}
+    drawable = drawable_trainings(tiny_config(tmp_path, training=training).space)
+    assert {(t.epochs, t.batch_size) for t in drawable} == {(2, 32), (4, 16)}

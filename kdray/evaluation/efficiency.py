@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from kdray.models.outputs import forward, with_attentions
+from kdray.models.outputs import forward, torch_threads, with_attentions
 
 WARM_UP, ROUNDS = 5, 40
 
@@ -77,7 +77,7 @@ def paired_latency(
     """
     runs = {"student": student.eval(), "teacher": teacher.eval()}
     times: dict[str, list[float]] = {name: [] for name in runs}
-    with _alone(), _one_thread(), torch.inference_mode():
+    with _alone(), torch_threads(1), torch.inference_mode():
         for turn in range(WARM_UP + ROUNDS):
             for name, model in runs.items():
                 seconds = _seconds(model, inputs)
@@ -106,13 +106,3 @@ def _alone() -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

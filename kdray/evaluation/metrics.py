@@ -1,7 +1,10 @@
 """The table of metrics: every name that an objective or a check may use, and what is better."""
 
+from collections.abc import Mapping
+
 from kdray.config.sections import Direction
 from kdray.data.base import DataSource
+from kdray.results.feasibility import Bounds
 
 METRICS: dict[str, Direction] = {
     "macro_f1": "maximize",
@@ -23,6 +26,11 @@ QUALITY = ("macro_f1", "micro_f1", "accuracy", "auroc")
 FIXED_COSTS = ("size_mb", "num_parameters", "macs")
 # No epoch reports these: only a trained student is timed.
 AFTER_TRAINING = ("latency_ms", "speedup")
+
+
+def fixed_bounds(constraints: Bounds) -> dict[str, Mapping[str, float]]:
+    """Returns the constraints that a trial keeps to, or not, before it is trained."""
+    return {metric: bound for metric, bound in constraints.items() if metric in FIXED_COSTS}
 
 
 def known_metrics(source: DataSource | None) -> dict[str, Direction]:

@@ -103,6 +103,17 @@ def fast_training(model: nn.Module) -> Iterator[None]:
                 with_attentions(model, False)
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch compute on so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def best_device() -> torch.device:
     """Returns the GPU of this process if it has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

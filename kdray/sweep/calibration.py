@@ -13,7 +13,6 @@ import numpy as np
 import ray
 import torch
 
-from kdray.config.sections import Training
 from kdray.data.dataset import subset
 from kdray.distillation.base import DistillationMethod, Match
 from kdray.distillation.objective import distillation_terms
@@ -22,7 +21,7 @@ from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
 from kdray.schema import SweepConfig, TrialConfig, trial_config
-from kdray.space_checks import sample_sections
+from kdray.space_checks import drawable_trainings, sample_sections
 from kdray.sweep.resources import Slot
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
@@ -80,7 +79,7 @@ def measured_slot(
         say: Takes a line about what was found.
     """
     unit = shared_unit([node["Resources"] for node in ray.nodes() if node["Alive"]])
-    asked = {value for value in config.resources.model_dump().values() if value != "auto"}
+    asked = any(value != "auto" for value in config.resources.model_dump().values())
     if asked or unit is None:
         return slot
     examples = len(ray.get(prepared).splits["train"])
@@ -124,7 +123,7 @@ def shared_unit(nodes: Sequence[Mapping[str, float]]) -> Unit | None:
 
 def shortest_s(config: SweepConfig, examples: int, trials: int, slot: Slot) -> float:
     """Returns the seconds that the trials take at least: 20 ms a step, whatever the model."""
-    drawable = [Training(**sections["training"]) for sections in sample_sections(config.space)]
+    drawable = drawable_trainings(config.space)
     steps = min(t.epochs * math.ceil(examples / t.batch_size) for t in drawable)
     return steps * STEP_S * trials / slot.concurrent
 

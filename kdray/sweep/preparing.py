@@ -7,13 +7,13 @@ which saves a worker's start. A GPU is left to the workers.
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import ray
 import torch
 
 from kdray.errors import ConfigError, KdrayError, Problem
+from kdray.models.outputs import torch_threads
 from kdray.preparation import PreparedSweep, Say, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -25,9 +25,8 @@ _STORE = "object_store_memory"
 def prepare_here(config: SweepConfig, folder: SweepFolder, say: Say) -> ray.ObjectRef:
     """Prepares a sweep in this process; otherwise as `prepare_on_cluster`."""
     nodes = _able_nodes(0.0)
-    with _threads(int(nodes[0]["CPU"])):
-        again = folder.verification_json.exists()
-        return ray.put(_prepared(config, folder, free_store_bytes(nodes), again, say))
+    with torch_threads(int(nodes[0]["CPU"])):
+        return ray.put(_prepared(config, Place(folder, free_store_bytes(nodes)), say))
 
 
 def prepare_on_cluster(
@@ -49,11 +48,10 @@ def prepare_on_cluster(
     """
     nodes = _able_nodes(gpus)
     cores = min(node.get("CPU", 0.0) for node in nodes)
-    store_bytes = free_store_bytes(nodes)
     task = _prepare.options(num_cpus=cores, num_gpus=gpus, max_retries=1)
-    again = folder.verification_json.exists()
     try:
-        stream = iter(task.remote(config, folder, store_bytes, again, int(cores)))
+        place = Place(folder, free_store_bytes(nodes))
+        stream = iter(task.remote(config, place, int(cores)))
         while True:
             reference = next(stream)
             line = ray.get(reference)
@@ -91,27 +89,16 @@ def free_store_bytes(nodes: Sequence[Mapping[str, float]]) -> float:
     return max(0.0, min(node.get(_STORE, 0.0) for node in nodes) - used)
 
 
-def _prepared(
-    config: SweepConfig, folder: SweepFolder, store_bytes: float, again: bool, say: Say
-) -> PreparedSweep:
-    if again:
-        return rebuild(config, Place(folder, store_bytes))
-    return prepare(config, say, Place(folder, store_bytes))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _prepared(config: SweepConfig, place: Place, say: Say) -> PreparedSweep:
+    assert place.folder is not None, "a sweep has a folder"
+    if place.folder.verification_json.exists():
+        return rebuild(config, place)
+    return prepare(config, say, place)
 
 
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types
 def _prepare(
-    config: SweepConfig, folder: SweepFolder, store_bytes: float, again: bool, threads: int
+    config: SweepConfig, place: Place, threads: int
 ) -> Iterator[str | PreparedSweep | None]:
     """Yields lines of progress, then None, then the prepared sweep."""
     torch.set_num_threads(max(1, threads))
@@ -121,7 +108,7 @@ def _prepare(
     def work() -> None:
         torch.set_num_threads(max(1, threads))
         try:
-            outcome["prepared"] = _prepared(config, folder, store_bytes, again, lines.put)
+            outcome["prepared"] = _prepared(config, place, lines.put)
         except BaseException as error:
             outcome["error"] = error
         finally:

@@ -16,7 +16,7 @@ from rich.console import Console
 from kdray import __version__
 from kdray.config.drawing import flatten
 from kdray.errors import SweepError
-from kdray.evaluation.metrics import FIXED_COSTS, selection_metric
+from kdray.evaluation.metrics import fixed_bounds, selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
@@ -193,7 +193,7 @@ def finish(
 def _no_student(results: Sequence[TrialResult], constraints: Bounds) -> str:
     """Returns why a sweep has nothing to show."""
     ended = [result for result in results if result.status == "stopped_early"]
-    fixed = {metric: bound for metric, bound in constraints.items() if metric in FIXED_COSTS}
+    fixed = fixed_bounds(constraints)
     stopped = [result for result in ended if is_feasible(result.metrics, fixed)]
     too_large = len(ended) - len(stopped)
     reasons = sorted({f"{r.stage}: {r.error}" for r in results if r.error})

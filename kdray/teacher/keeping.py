@@ -93,10 +93,15 @@ def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
     if not plan.kept:
         return TeacherOutputs(asked.layout, {}, plan)
     kept = {name: columns[name] for name in plan.kept}
-    lacking = whole_files(place.target, _key(asked, kept), kept) != kept.keys()
-    if place.folder is None or (place.read_only and lacking):
+    if place.folder is None:
         return _in_process(asked, plan, kept)
-    return _in_folder(asked, plan, kept, place.folder, place.target)
+    whole = whole_files(place.target, _key(asked, kept), kept) == kept.keys()
+    if place.read_only and not whole:
+        return _in_process(asked, plan, kept)
+    reused, examples = False, 0
+    if not whole:
+        plan, reused, examples = _completed(asked, plan, kept, place)
+    return TeacherOutputs(asked.layout, _kept_columns(plan, place), plan, examples, reused)
 
 
 def _in_process(asked: Asked, plan: Plan, kept: Mapping[str, Column]) -> TeacherOutputs:
@@ -111,31 +116,37 @@ def _in_process(asked: Asked, plan: Plan, kept: Mapping[str, Column]) -> Teacher
     return TeacherOutputs(asked.layout, columns, plan, len(asked.dataset))
 
 
-def _in_folder(
-    asked: Asked,
-    plan: Plan,
-    kept: Mapping[str, Column],
-    sweep: SweepFolder,
-    target: Path,
-) -> TeacherOutputs:
-    taken, missing = set[str](), set[str]()
+def _completed(
+    asked: Asked, plan: Plan, kept: Mapping[str, Column], place: Place
+) -> tuple[Plan, bool, int]:
+    """Makes the folder of the outputs whole: from what it has, earlier sweeps and the teacher.
+
+    Returns:
+        The plan without what half precision cannot hold, whether something was taken from an
+        earlier sweep, and how many examples the teacher was run on.
+    """
+    assert place.folder is not None, "outputs have a folder"
     key = _key(asked, kept)
-    if whole_files(target, key, kept) != kept.keys():
-        with written_whole(target) as staging:
-            write_key(staging, key)
-            own = take_files([target], key, kept, staging)
-            rest = {name: kept[name] for name in kept.keys() - own}
-            taken = take_files(_earlier(sweep), key, rest, staging)
-            missing = rest.keys() - taken
-            arrays = {name: new_file(file_of(staging, name), kept[name]) for name in missing}
-            plan = plan.without(_fill(asked, arrays, staging, _readable(kept)))
+    with written_whole(place.target) as staging:
+        write_key(staging, key)
+        own = take_files([place.target], key, kept, staging)
+        rest = {name: kept[name] for name in kept.keys() - own}
+        taken = take_files(_earlier(place.folder), key, rest, staging)
+        missing = rest.keys() - taken
+        arrays = {name: new_file(file_of(staging, name), kept[name]) for name in missing}
+        plan = plan.without(_fill(asked, arrays, staging, _readable(kept)))
+    return plan, bool(taken), len(asked.dataset) if missing else 0
+
+
+def _kept_columns(plan: Plan, place: Place) -> dict[str, Array | MappedFile]:
+    """Returns what is in the folder: content for the object store, paths for the rest."""
+    assert place.folder is not None, "outputs have a folder"
     # In the object store goes the content, copied there once, straight from the mapped file.
     columns: dict[str, Array | MappedFile] = {
-        name: MappedFile(file_of(target, name)).array for name in plan.memory
+        name: MappedFile(file_of(place.target, name)).array for name in plan.memory
     }
-    columns |= {name: MappedFile(file_of(sweep.teacher_outputs, name)) for name in plan.disk}
-    examples = len(asked.dataset) if missing else 0
-    return TeacherOutputs(asked.layout, columns, plan, examples, bool(taken))
+    lasting = place.folder.teacher_outputs
+    return columns | {name: MappedFile(file_of(lasting, name)) for name in plan.disk}
 
 
 def _earlier(sweep: SweepFolder) -> Iterator[Path]:

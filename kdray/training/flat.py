@@ -52,13 +52,8 @@ class FlatParameters:
         for parameter in self._parameters:
             parameter.grad = None
 
-    @property
-    def ids(self) -> set[int]:
-        """Identities of the parameters."""
-        return {id(parameter) for parameter in self._parameters}
-
     def __contains__(self, parameter: nn.Parameter) -> bool:
-        return id(parameter) in self.ids
+        return any(own is parameter for own in self._parameters)
 
     def part(self, vector: Tensor, parameter: nn.Parameter) -> Tensor:
         """Returns the view of a vector like this one that belongs to a parameter."""
@@ -73,9 +68,6 @@ class FlatParameters:
     @contextmanager
     def read_as(self, dtype: torch.dtype) -> Iterator[None]:
         """Lets the parameters be read in another number format inside the block."""
-        if dtype == torch.float32:
-            yield
-            return
         self._rounded = self.vector.detach().to(dtype)
         self._read(self._views(self._rounded))
         try:

@@ -49,18 +49,21 @@ class Stepper:
         parameters = self.weights + _trainable(learner.extra_modules)
         embedded = embedding_weights(learner.model)
         others = [p for p in parameters if id(p) not in embedded]
-        groups = [
-            [p for p in parameters if id(p) in embedded],
-            [p for p in others if decays(p)],
-            [p for p in others if not decays(p)],
-        ]
-        self.flats = [FlatParameters(group) for group in groups if group]
+        groups = {
+            "embeddings": [p for p in parameters if id(p) in embedded],
+            "matrices": [p for p in others if decays(p)],
+            "vectors": [p for p in others if not decays(p)],
+        }
+        flats = {kind: FlatParameters(group) for kind, group in groups.items() if group}
         frozen = [p for p in learner.model.parameters() if not p.requires_grad]
-        self._frozen = [FlatParameters([p]) for p in frozen]
-        self._rounded = [flat for flat in (*self.flats, *self._frozen) if not flat.ids & embedded]
+        unembedded = [p for p in frozen if id(p) not in embedded]
+        self._frozen = [FlatParameters(unembedded)] if unembedded else []
+        self.flats = list(flats.values())
+        trained = [flat for kind, flat in flats.items() if kind != "embeddings"]
+        self._rounded = trained + self._frozen
         self._vectors = [flat.vector for flat in self.flats]
-        decaying = [decays(group[0]) for group in groups if group]
-        self.optimizer = make_optimizer(list(zip(self._vectors, decaying, strict=True)), options)
+        decaying = [(flat.vector, kind != "vectors") for kind, flat in flats.items()]
+        self.optimizer = make_optimizer(decaying, options)
         self._dtype = resolve_precision(options.precision, self.device)
         self.cast = autocast(self._dtype, self.device)
         self._masked = [

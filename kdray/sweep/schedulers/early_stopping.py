@@ -1,10 +1,11 @@
 """Ray Tune's side of early stopping: what a rule decides is on disk before anyone is told."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from kdray.evaluation.metrics import FIXED_COSTS
+from kdray.evaluation.metrics import fixed_bounds
 from kdray.reporting.reading import read_verification
 from kdray.results.feasibility import is_feasible
 from kdray.results.folder import SweepFolder
@@ -40,11 +41,15 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         super().__init__()
         self._rule = rule
         self._options = config.search.scheduler
-        self._bounds = {m: b for m, b in config.constraints.items() if m in FIXED_COSTS}
+        self._bounds = fixed_bounds(config.constraints)
         self._criteria = criteria_of(config.objectives, read_verification(folder))
         self._folder = folder
         self._threads = threads
-        self._history = past(folder)
+        self._history = {
+            trial_id: reports
+            for trial_id, reports in past(folder).items()
+            if all(self._keeps(report) for report in reports)
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its scheduler for a restore of its own; kdray resumes from its own files.
@@ -57,28 +62,27 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         trial_id, report = trial.config["trial_id"], EpochReport.from_json(result["report"])
         # A trial that begins again, after its worker was lost, counts once.
         before = [old for old in self._history.get(trial_id, []) if old.epoch < report.epoch]
-        self._history[trial_id] = [*before, report]
-        if not self._stops(trial_id, report):
+        epochs = [*before, report]
+        if self._keeps(report):
+            self._history[trial_id] = epochs
+            stop = self._rule(self._options, self._criteria, self._history, trial_id)
+        else:
+            stop = report.epoch < report.epochs
+        if not stop:
             return str(self.CONTINUE)
-        self._store(trial.config, result["duration_s"])
+        self._store(trial.config, epochs, result["duration_s"])
         return str(self.STOP)
 
-    def _stops(self, trial_id: str, report: EpochReport) -> bool:
-        if not is_feasible(report.metrics, self._bounds):
-            return report.epoch < report.epochs
-        feasible = {
-            known: reports
-            for known, reports in self._history.items()
-            if is_feasible(reports[-1].metrics, self._bounds)
-        }
-        return self._rule(self._options, self._criteria, feasible, trial_id)
+    def _keeps(self, report: EpochReport) -> bool:
+        return is_feasible(report.metrics, self._bounds)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Forgets a trial that failed; nobody is compared with it."""
         self._history.pop(trial.config["trial_id"], None)
 
-    def _store(self, drawn: dict[str, Any], duration_s: float) -> None:
+    def _store(
+        self, drawn: dict[str, Any], epochs: Sequence[EpochReport], duration_s: float
+    ) -> None:
         setup = TrialSetup(drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads)
-        epochs = self._history[drawn["trial_id"]]
         best = best_epoch(epochs, self._criteria.selection_metric)
         store_stopped(self._folder, setup, epochs, best, duration_s)

@@ -60,10 +60,11 @@ def space(given: argparse.Namespace, seed: int, teacher: dict[str, Any]) -> dict
 
 
 def sweep(folder: Path, name: str, content: dict[str, Any]) -> SweepFolder:
-    """Runs a sweep and returns its folder."""
-    file = folder / f"{name}.yaml"
+    """Runs a sweep, if its folder is not there yet, and returns the folder."""
+    file, swept = folder / f"{name}.yaml", SweepFolder(folder / "runs" / name)
+    if swept.summary_json.exists():
+        return swept
     file.write_text(yaml.safe_dump(content | {"name": name}), encoding="utf-8")
-    swept = SweepFolder(folder / "runs" / name)
     launch, console = run.Launch("benchmarks/early_stopping.py"), Console(file=io.StringIO())
     run.run_sweep(load_sweep_config(file), swept, launch, console)
     return swept
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("--reduction-factor", type=float, default=3)
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--output", type=Path, help="keep the sweeps there")
+    parser.add_argument("--output", type=Path, help="keep the sweeps there, and take those there are")
     given = parser.parse_args()
     start_ray(None)
     with tempfile.TemporaryDirectory() as scratch:

@@ -3,44 +3,28 @@
 It runs without Ray, Optuna and MLflow: a sweep calls it in its workers, `kdray trial` in process.
 """
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
-from kdray.distillation.base import Shape
-from kdray.distillation.objective import distillation_terms
+from kdray.distil_stage import as_student, begin_course, distil
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
-from kdray.evaluation.quality import quality
-from kdray.models.building import (
-    borrow,
-    config_of,
-    keep_layers,
-    load_classifier,
-    new_classifier,
-    thaw,
-)
+from kdray.models.building import borrow, keep_layers, load_classifier, new_classifier, thaw
 from kdray.models.first_position import first_position_only
-from kdray.models.inference import predict_logits
-from kdray.models.outputs import best_device, with_attentions
+from kdray.models.outputs import best_device
 from kdray.models.packing import to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
 from kdray.pruning.base import Pruned
-from kdray.results.records import TEACHER_EXAMPLES, EpochReport, Stage
+from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
-from kdray.teacher.lessons import Lessons
-from kdray.training.best import BestEpoch
-from kdray.training.loop import EpochTraining, train
-from kdray.training.losses import Truth
-from kdray.training.stepper import Learner
+from kdray.training.course import Checkpoints
+from kdray.training.randomness import seed_everything
 
 OnEpoch = Callable[[EpochReport], None]
 
@@ -69,7 +53,8 @@ class Finished:
         selected_epoch: The epoch whose weights were kept.
         student: The student, in evaluation mode on the CPU.
         logits: Its logits on validation and test.
-        duration_s: Seconds from start to end.
+        duration_s: Seconds from start to end; of a trial that was cut off, those before its last
+            checkpoint too.
     """
 
     metrics: Mapping[str, float]
@@ -80,22 +65,22 @@ class Finished:
     duration_s: float
 
 
-@dataclass(frozen=True)
-class _Distilled:
-    model: Any
-    epochs: tuple[EpochReport, ...]
-    selected_epoch: int
-
-
 def run_trial(
-    config: TrialConfig, sweep: PreparedSweep, on_epoch: OnEpoch = lambda report: None
+    config: TrialConfig,
+    sweep: PreparedSweep,
+    on_epoch: OnEpoch = lambda report: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Finished:
-    """Runs one trial.
+    """Runs one trial, or goes on with one that was cut off.
 
     Args:
         config: The drawn configuration.
         sweep: What all trials share; it is not changed.
         on_epoch: Takes the report of each epoch; what it raises ends the trial.
+        checkpoints: Where the state is kept; None for nowhere. If one of the same trial is there,
+            the trial goes on from it, on the CPU to the same end, bit for bit. `on_epoch` then
+            hears only of the epochs after it; those that were told of but not yet kept are done
+            and told of again. A damaged state, or one of another trial, is passed over.
 
     Returns:
         The student and everything measured of it. Validation selects the epoch; test is measured
@@ -104,19 +89,23 @@ def run_trial(
     Raises:
         TrialError: If a stage fails.
     """
-    start = time.perf_counter()
+    course = begin_course(config, sweep, checkpoints)
     seed_everything(config.training.seed)
     with _stage("verify"):
         check_teacher(sweep)
     with _stage("prune"):
         pruned = prune(build_student(config, sweep), config)
     with _stage("distil"):
-        distilled = distil(pruned, config, sweep, on_epoch)
+        model = distil(pruned, config, sweep, on_epoch, course)
     with _stage("evaluate"):
-        student, measured, metrics = evaluate(distilled.model, config, sweep)
-    seconds = time.perf_counter() - start
+        student, measured, metrics = evaluate(model, config, sweep)
     return Finished(
-        metrics, distilled.epochs, distilled.selected_epoch, student, measured.logits, seconds
+        metrics,
+        tuple(course.epochs),
+        course.best.epoch,
+        student,
+        measured.logits,
+        course.duration_s,
     )
 
 
@@ -165,44 +154,6 @@ def prune(model: Any, config: TrialConfig) -> Pruned:
     return Pruned(model, masks)
 
 
-def distil(
-    pruned: Pruned, config: TrialConfig, sweep: PreparedSweep, on_epoch: OnEpoch
-) -> _Distilled:
-    """Trains the student and returns it with the weights of its best epoch on validation."""
-    device = best_device()
-    method, train_set = config.distillation, sweep.splits["train"]
-    model: Any = pruned.model.to(device)
-    match = method.match(shape_of(model.config), shape_of(config_of(sweep.teacher)))
-    match.projections.to(device)
-    teacher_needs = method.needs(frozenset(match.pairs.values()))
-    student_needs = method.needs(frozenset(match.pairs))
-    with_attentions(model, bool(student_needs.attentions))
-    truth = Truth(sweep.labels, torch.tensor(train_set.targets))
-
-    lessons = Lessons(sweep.outputs, sweep.teacher, teacher_needs, device)
-    terms = distillation_terms(method, model, match, lessons, truth)
-    best = BestEpoch(config.selection_metric)
-    epochs: list[EpochReport] = []
-    probe = probe_inputs(train_set, device)
-    costs = measure_size(model, probe)
-    costs |= {"size_mb": stored_mb(as_student(model, config, sweep))}
-
-    def after_epoch(epoch: EpochTraining) -> None:
-        logits = predict_logits(model, sweep.splits["validation"])
-        metrics = quality(logits, sweep.splits["validation"].targets, sweep.labels)
-        best.offer(epoch.epoch, metrics, model)
-        report = _report(epoch, config, metrics | costs, lessons.count())
-        epochs.append(report)
-        on_epoch(report)
-
-    learner = Learner(model, [match.projections], pruned.masks)
-    with first_position_only(model, probe, student_needs):
-        train(learner, train_set, terms, config.training, after_epoch)
-    best.restore(model)
-    with_attentions(model, False)
-    return _Distilled(model, tuple(epochs), best.epoch)
-
-
 def evaluate(
     model: Any, config: TrialConfig, sweep: PreparedSweep
 ) -> tuple[Student, Measured, dict[str, float]]:
@@ -234,42 +185,6 @@ def retention(
         for prefix in ("", "test_")
         if prefix + metric in student and teacher.get(prefix + metric)
     }
-
-
-def as_student(
-    model: Any, config: TrialConfig, sweep: PreparedSweep, thresholds: tuple[float, ...] = ()
-) -> Student:
-    """Returns a model with all that is needed to store and use it."""
-    return Student(
-        model=model,
-        tokenizer=sweep.tokenizer,
-        labels=sweep.labels,
-        max_length=sweep.max_length,
-        thresholds=thresholds,
-        number_format=config.student.weights,
-    )
-
-
-def shape_of(config: Any) -> Shape:
-    """Returns what a method has to know of a model with this transformers configuration."""
-    return Shape(config.num_hidden_layers, config.hidden_size)
-
-
-def seed_everything(seed: int) -> None:
-    """Seeds Python, numpy and torch: the same configuration then gives the same student."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def _report(
-    epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float], asked: int
-) -> EpochReport:
-    training = {"loss": epoch.loss, "learning_rate": epoch.learning_rate}
-    training |= {f"loss_share_{name}": share for name, share in epoch.loss_share.items()}
-    training |= {f"gradient_share_{name}": share for name, share in epoch.gradient_share.items()}
-    training |= {TEACHER_EXAMPLES: float(asked)} if asked else {}
-    return EpochReport(epoch.epoch, config.training.epochs, metrics, training, epoch.duration_s)
 
 
 @contextmanager

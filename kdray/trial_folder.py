@@ -1,5 +1,6 @@
 """One trial on disk: enough to read it, and to do it again exactly."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,13 @@ import yaml
 from kdray.errors import ConfigError, Problem
 from kdray.models.student import save_student
 from kdray.results.folder import SweepFolder, write_trial, written_whole
-from kdray.results.records import TEACHER_EXAMPLES, EpochReport, Stage, TrialResult
+from kdray.results.records import (
+    MICRO_BATCH_SIZE,
+    TEACHER_EXAMPLES,
+    EpochReport,
+    Stage,
+    TrialResult,
+)
 from kdray.trial import Finished
 
 
@@ -58,6 +65,7 @@ def store_finished(
         metrics=finished.metrics,
         epochs=len(finished.epochs),
         teacher_forward_examples=_asked(finished.epochs),
+        micro_batch_size=_at_once(finished.epochs),
         selected_epoch=finished.selected_epoch,
         duration_s=finished.duration_s,
     )
@@ -84,6 +92,7 @@ def store_failed(
         error=failure.reason,
         epochs=len(epochs),
         teacher_forward_examples=_asked(epochs),
+        micro_batch_size=_at_once(epochs),
         duration_s=failure.duration_s,
     )
     _write(folder, setup, result, epochs)
@@ -113,6 +122,7 @@ def store_stopped(
         metrics=best.metrics,
         epochs=len(epochs),
         teacher_forward_examples=_asked(epochs),
+        micro_batch_size=_at_once(epochs),
         selected_epoch=best.epoch,
         duration_s=duration_s,
     )
@@ -140,6 +150,12 @@ def _asked(epochs: Sequence[EpochReport]) -> int:
     return sum(int(report.training.get(TEACHER_EXAMPLES, 0)) for report in epochs)
 
 
+def _at_once(epochs: Sequence[EpochReport]) -> int | None:
+    """Returns how many examples were trained on at once in the end, if memory ran out."""
+    size = epochs[-1].training.get(MICRO_BATCH_SIZE) if epochs else None
+    return None if size is None else int(size)
+
+
 def _write(
     folder: SweepFolder,
     setup: TrialSetup,
@@ -159,3 +175,4 @@ def _write(
     if logits is not None:
         files["predictions.npz"] = lambda path: np.savez(path, **dict(logits))
     write_trial(folder, result, epochs, files)
+    shutil.rmtree(folder.checkpoint(setup.trial_id), ignore_errors=True)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kdray.results.folder import SweepFolder
-from kdray.results.records import TEACHER_EXAMPLES, EpochReport
+from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.trial_folder import Failure, TrialSetup, store_failed, store_finished, store_stopped
 
 SETUP = TrialSetup("0000", {}, {}, 1)
@@ -40,3 +40,13 @@ def test_a_trial_that_read_the_cache_alone_ran_the_teacher_on_nothing(tmp_path: 
     epochs = [EpochReport(1, 4, {}, {"loss": 1.0}, 1.0)]
     result = store_failed(SweepFolder(tmp_path), SETUP, Failure("distil", "no"), epochs)
     assert result.teacher_forward_examples == 0
+
+
+@pytest.mark.parametrize(("last", "expected"), [({}, None), ({MICRO_BATCH_SIZE: 8.0}, 8)])
+def test_a_result_says_how_many_examples_fitted_into_memory(
+    tmp_path: Path, last: dict[str, float], expected: int | None
+) -> None:
+    epochs = [EpochReport(1, 2, {}, {}, 1.0), EpochReport(2, 2, {}, last, 1.0)]
+    result = store_failed(SweepFolder(tmp_path), SETUP, Failure("evaluate", "no"), epochs)
+    assert result.micro_batch_size == expected
+    assert SweepFolder(tmp_path).results() == [result]

@@ -11,6 +11,7 @@ from torch import Tensor
 from kdray.data.dataset import Dataset, Rows
 
 POOL_BATCHES = 50
+POSITIONS = 8192
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def shuffled_rows(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> l
 
 
 def sorted_batches(
-    dataset: Dataset, device: torch.device, positions: int = 8192
+    dataset: Dataset, device: torch.device, positions: int = POSITIONS
 ) -> Iterator[Batch]:
     """Yields every example once, shortest first, in batches of at most `positions` tokens.
 

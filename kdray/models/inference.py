@@ -7,9 +7,9 @@ import numpy.typing as npt
 import torch
 
 from kdray.data.base import Labels
-from kdray.data.batches import sorted_batches
+from kdray.data.batches import POSITIONS, sorted_batches
 from kdray.data.dataset import Dataset
-from kdray.models.outputs import forward
+from kdray.models.outputs import forward, release_memory
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -19,12 +19,30 @@ Targets = npt.NDArray[np.generic]
 def predict_logits(
     model: torch.nn.Module, dataset: Dataset, device: torch.device | None = None
 ) -> FloatArray:
-    """Returns the logits of every example in float32, (examples, labels), in dataset order."""
+    """Returns the logits of every example in float32, (examples, labels), in dataset order.
+
+    Batches that do not fit into memory are halved, until the longest example stands alone.
+    """
     device = device or next(model.parameters()).device
     model.eval()
+    positions = POSITIONS
+    while True:
+        try:
+            return _logits(model, dataset, device, positions)
+        except torch.OutOfMemoryError:
+            if positions <= dataset.lengths.max():
+                raise
+        # Outside of the handler: the error holds on to what was computed.
+        positions //= 2
+        release_memory()
+
+
+def _logits(
+    model: torch.nn.Module, dataset: Dataset, device: torch.device, positions: int
+) -> FloatArray:
     logits: FloatArray | None = None
     with torch.inference_mode():
-        for batch in sorted_batches(dataset, device):
+        for batch in sorted_batches(dataset, device, positions):
             part = forward(model, batch.inputs).logits.float().cpu().numpy()
             if logits is None:
                 logits = np.empty((len(dataset), part.shape[1]), np.float32)

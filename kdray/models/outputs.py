@@ -1,5 +1,6 @@
 """The one output type of all models, and what to ask a model for."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,3 +118,13 @@ def torch_threads(count: int) -> Iterator[None]:
 def best_device() -> torch.device:
     """Returns the GPU of this process if it has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def release_memory() -> None:
+    """Gives the memory of a GPU that nothing refers to any more back to all its processes.
+
+    Without a GPU it does nothing: to look for what is unused would take longer than an empty trial.
+    """
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()

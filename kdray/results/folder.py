@@ -6,6 +6,7 @@ Everything is written beside its place and renamed, so that a reader or a crash 
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdray.errors import ConfigError, Problem
 from kdray.results.records import EpochReport, TrialResult
 
 OLD = ".old"
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,26 @@ class SweepFolder:
         return self.teacher / "outputs"
 
     def trial(self, trial_id: str) -> Path:
-        """Returns the folder of one trial."""
-        return self.root / "trials" / trial_id
+        """Returns the folder of one trial.
+
+        Raises:
+            ConfigError: If the id, which may come from a file or a command line, is no safe name.
+        """
+        return self.root / "trials" / self._safe(trial_id)
 
     def student(self, trial_id: str) -> Path:
-        """Returns the folder of one trial's student."""
-        return self.root / "students" / trial_id
+        """Returns the folder of one trial's student; see `trial`."""
+        return self.root / "students" / self._safe(trial_id)
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Returns the folder of one trial's state, while it has no result."""
+        return self.root / "checkpoints" / self._safe(trial_id)
+
+    def _safe(self, trial_id: str) -> str:
+        if not SAFE_NAME.fullmatch(trial_id):
+            message = f"{trial_id!r} cannot be a trial's id; an id is a number such as 0007"
+            raise ConfigError([Problem(str(self.root), message)])
+        return trial_id
 
     def result(self, trial_id: str) -> TrialResult | None:
         """Returns the result of a trial, or None if it has not finished."""

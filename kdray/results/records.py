@@ -10,6 +10,8 @@ Stage = Literal["verify", "prune", "distil", "evaluate"]
 
 # In `EpochReport.training`, where the teacher was run in the loop.
 TEACHER_EXAMPLES = "teacher_forward_examples"
+# There too, where memory ran out and a batch was computed in parts.
+MICRO_BATCH_SIZE = "micro_batch_size"
 
 
 class _JsonLine:
@@ -31,8 +33,9 @@ class EpochReport(_JsonLine):
         epoch: Epochs done, from 1.
         epochs: Epochs planned.
         metrics: Validation metrics of the student, and its sizes.
-        training: Mean loss, learning rate, the share of each loss term, and how many examples the
-            teacher was run on in the loop, if it was (`teacher_forward_examples`).
+        training: Mean loss, learning rate, the share of each loss term, how many examples the
+            teacher was run on in the loop, if it was (`teacher_forward_examples`), and how many
+            were trained on at once, if a batch was too large (`micro_batch_size`).
         duration_s: Seconds that the epoch took.
     """
 
@@ -59,6 +62,8 @@ class TrialResult(_JsonLine):
         selected_epoch: The epoch whose weights were kept, 0 if none was.
         duration_s: Seconds from the start of the trial to its end.
         teacher_forward_examples: Examples that the teacher was run on in the trial's loop.
+        micro_batch_size: Examples that were trained on at once, where a batch was too large for
+            the memory; else None.
     """
 
     trial_id: str
@@ -71,6 +76,7 @@ class TrialResult(_JsonLine):
     selected_epoch: int = 0
     duration_s: float = 0.0
     teacher_forward_examples: int = 0
+    micro_batch_size: int | None = None
 
 
 def _plain(value: Any) -> Any:

@@ -13,23 +13,25 @@ class BestEpoch:
 
     Attributes:
         epoch: The best epoch so far, from 1; 0 before the first.
+        value: Its value of the metric; -∞ where there is none.
+        weights: Its weights, as in the model's state dict.
     """
 
     def __init__(self, metric: str) -> None:
         self.epoch = 0
+        self.value = -math.inf
+        self.weights: dict[str, Tensor] = {}
         self._metric = metric
-        self._value = -math.inf
-        self._weights: dict[str, Tensor] = {}
 
     def offer(self, epoch: int, metrics: Mapping[str, float], model: nn.Module) -> None:
         """Copies the model's weights if they are the best so far; ties stay with the earlier."""
         value = metrics.get(self._metric, math.nan)
-        if self.epoch and not value > self._value:
+        if self.epoch and not value > self.value:
             return
         self.epoch = epoch
-        self._value = -math.inf if math.isnan(value) else value
-        self._weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self.value = -math.inf if math.isnan(value) else value
+        self.weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
 
     def restore(self, model: nn.Module) -> None:
         """Gives a model the weights of the best epoch."""
-        model.load_state_dict(self._weights)
+        model.load_state_dict(self.weights)

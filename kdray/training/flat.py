@@ -38,17 +38,26 @@ class FlatParameters:
         self._rounded: Tensor | None = None
         self._read(self._weights)
 
-    def gather(self) -> None:
-        """Moves the parameters' gradients into that of the vector; without one it is 0."""
+    def gather(self, add: bool = False) -> None:
+        """Moves the parameters' gradients into that of the vector; without one it is 0.
+
+        Args:
+            add: Whether they are added to what is there: in float32, whatever format they have.
+        """
         with_gradient = [
             (view, p.grad)
             for view, p in zip(self._gradients, self._parameters, strict=True)
             if p.grad is not None
         ]
-        if len(with_gradient) < len(self._gradients):
+        if len(with_gradient) < len(self._gradients) and not add:
             torch._foreach_zero_(self._gradients)
         if with_gradient:
-            torch._foreach_copy_([v for v, _ in with_gradient], [g for _, g in with_gradient])
+            move = torch._foreach_add_ if add else torch._foreach_copy_
+            move([v for v, _ in with_gradient], [g for _, g in with_gradient])
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops the parameters' gradients."""
         for parameter in self._parameters:
             parameter.grad = None
 

@@ -6,15 +6,16 @@ A loss is given as named terms, so that the loop can tell what each of them cont
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from kdray.config.sections import Training
 from kdray.data.batches import Batch, make_batch, shuffled_rows
-from kdray.data.dataset import Dataset
+from kdray.data.dataset import Dataset, Rows
 from kdray.models.outputs import fast_training
 from kdray.training.meter import Meter, gradient_norms, shares
+from kdray.training.micro_batches import compute_gradient
 from kdray.training.stepper import Learner, Stepper
 
 ComputeTerms = Callable[[Batch, float], Mapping[str, Tensor]]
@@ -32,6 +33,7 @@ class EpochTraining:
             the epoch's last batch: a term that does nothing shows a share near 0.
         learning_rate: At the end of the epoch.
         duration_s: Seconds, without what is done after the epoch.
+        micro_batch_size: Most examples at once: less than a batch where memory ran out.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class EpochTraining:
     gradient_share: Mapping[str, float]
     learning_rate: float
     duration_s: float
+    micro_batch_size: int
 
 
 def train(
@@ -61,42 +64,73 @@ def train(
     Raises:
         DivergedError: If the loss is not finite.
     """
-    batches = -(-len(dataset) // options.batch_size)
-    stepper = Stepper(learner, options, options.epochs * batches)
-    with fast_training(learner.model):
-        for epoch in range(options.epochs):
+    train_epochs(new_stepper(learner, dataset, options), dataset, compute_terms, after_epoch)
+
+
+def new_stepper(learner: Learner, dataset: Dataset, options: Training) -> Stepper:
+    """Returns what takes the steps of a whole training."""
+    return Stepper(learner, options, options.epochs * -(-len(dataset) // options.batch_size))
+
+
+def train_epochs(
+    stepper: Stepper,
+    dataset: Dataset,
+    compute_terms: ComputeTerms,
+    after_epoch: Callable[[EpochTraining], None],
+    done: int = 0,
+) -> None:
+    """Trains as `train` does, with a stepper that has done some epochs already.
+
+    Args:
+        stepper: From `new_stepper`, as it is after these epochs.
+        dataset: The training set.
+        compute_terms: As in `train`.
+        after_epoch: Called after each further epoch.
+        done: Epochs that are done.
+
+    Raises:
+        DivergedError: If the loss is not finite.
+    """
+    with fast_training(stepper.model):
+        for epoch in range(done, stepper.options.epochs):
             start = time.perf_counter()
             with stepper.computing():
-                meter = _train_epoch(stepper, dataset, compute_terms, options, epoch)
-            seconds = time.perf_counter() - start
-            after_epoch(_summary(epoch + 1, meter, stepper.learning_rate, seconds))
+                meter = _train_epoch(stepper, dataset, compute_terms, epoch)
+            after_epoch(_summary(epoch + 1, meter, stepper, time.perf_counter() - start))
     stepper.release()
 
 
 def _train_epoch(
-    stepper: Stepper, dataset: Dataset, compute_terms: ComputeTerms, options: Training, epoch: int
+    stepper: Stepper, dataset: Dataset, compute_terms: ComputeTerms, epoch: int
 ) -> Meter:
     stepper.model.train()
+    options = stepper.options
     order = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
     meter = Meter()
-    for index, rows in enumerate(order):
+
+    def compute(index: int, rows: Rows) -> Mapping[str, Tensor]:
         batch = make_batch(dataset, rows, stepper.device)
         with stepper.cast():
             terms = compute_terms(batch, (epoch + index / len(order)) / options.epochs)
         if index == len(order) - 1:
             meter.gradient_norms = gradient_norms(terms, stepper.weights)
-        stepper.step(torch.stack(list(terms.values())).sum())
+        return terms
+
+    for index, rows in enumerate(order):
+        terms = compute_gradient(stepper, rows, partial(compute, index))
+        stepper.step()
         meter.add(terms)
     return meter
 
 
-def _summary(epoch: int, meter: Meter, learning_rate: float, duration_s: float) -> EpochTraining:
+def _summary(epoch: int, meter: Meter, stepper: Stepper, duration_s: float) -> EpochTraining:
     means = meter.means()
     return EpochTraining(
         epoch=epoch,
         loss=sum(means.values()),
         loss_share=shares(means),
         gradient_share=shares(meter.gradient_norms),
-        learning_rate=learning_rate,
+        learning_rate=stepper.learning_rate,
         duration_s=duration_s,
+        micro_batch_size=stepper.micro_batch_size,
     )

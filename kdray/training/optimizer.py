@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from kdray.config.sections import Training
@@ -30,7 +30,19 @@ def make_optimizer(
         {"params": [vector], "weight_decay": options.weight_decay if decaying else 0.0}
         for vector, decaying in vectors
     ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+    for vector, _ in vectors:
+        optimizer.state[vector] = _first_state(vector)
+    return optimizer
+
+
+def _first_state(vector: nn.Parameter) -> dict[str, Tensor]:
+    """Returns what AdamW makes at its first step, so that a state on disk has its places."""
+    return {
+        "step": torch.zeros((), device=vector.device),
+        "exp_avg": torch.zeros_like(vector),
+        "exp_avg_sq": torch.zeros_like(vector),
+    }
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, warmup_ratio: float, steps: int) -> LambdaLR:

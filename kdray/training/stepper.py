@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,10 +40,14 @@ class Stepper:
             and biases, which do not decay.
         cast: What a forward pass runs under.
         optimizer: AdamW over all of them.
+        options: How it is trained.
+        micro_batch_size: Most examples whose gradient is computed at once.
     """
 
     def __init__(self, learner: Learner, options: Training, steps: int) -> None:
         self.model = learner.model
+        self.options = options
+        self.micro_batch_size = options.batch_size
         self.device = next(learner.model.parameters()).device
         self.weights = _trainable([learner.model])
         masked = masked_parameters(learner.model, learner.masks)
@@ -100,11 +105,19 @@ class Stepper:
                     stack.callback(hook.remove)
             yield
 
-    def step(self, loss: Tensor) -> None:
-        """Moves the parameters against the gradient of a loss."""
+    def backward(self, loss: Tensor, add: bool = False) -> None:
+        """Computes the gradient of a loss for the next step, or adds it to that of the others."""
         torch.autograd.backward(self._scaler.scale(loss))
         for flat in self.flats:
-            flat.gather()
+            flat.gather(add)
+
+    def forget(self) -> None:
+        """Drops what a backward pass left that did not come to its end."""
+        for flat in self.flats:
+            flat.forget()
+
+    def step(self) -> None:
+        """Moves the parameters against the gradient."""
         self._scaler.unscale_(self.optimizer)
         for gradient, mask in self._masked:
             gradient.mul_(mask)
@@ -114,6 +127,43 @@ class Stepper:
         self._schedule.step()
         for flat in self.flats:
             flat.round()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors that steps change, themselves: weights, moments and buffers."""
+        buffers = {
+            f"buffer.{name}": tensor
+            for name, tensor in self.model.state_dict(keep_vars=True).items()
+            if not isinstance(tensor, nn.Parameter)
+        }
+        moments = {
+            f"{index}.{name}": tensor
+            for index, vector in enumerate(self._vectors)
+            for name, tensor in self.optimizer.state[vector].items()
+        }
+        weights = {f"{i}.weights": vector.detach() for i, vector in enumerate(self._vectors)}
+        return weights | moments | buffers
+
+    def numbers(self) -> dict[str, Any]:
+        """Returns what steps change besides, for JSON."""
+        return {
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "micro_batch_size": self.micro_batch_size,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Goes back to what `tensors` and `numbers` returned of a stepper made alike."""
+        for name, place in self.tensors().items():
+            place.copy_(tensors[name])
+        self.micro_batch_size = numbers["micro_batch_size"]
+        self._schedule.load_state_dict(dict(numbers["schedule"]))
+        for group, rate in zip(
+            self.optimizer.param_groups, self._schedule.get_last_lr(), strict=True
+        ):
+            group["lr"] = rate
+        # Empty where the state was left in a format that needs no scaling, as on another device.
+        if numbers["scaler"]:
+            self._scaler.load_state_dict(dict(numbers["scaler"]))
 
     def release(self) -> None:
         """Gives every parameter a storage of its own again, once training is over."""

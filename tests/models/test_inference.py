@@ -39,3 +39,31 @@ def test_a_label_is_given_above_its_threshold(thresholds, expected):
 def test_the_likeliest_class_is_decided():
     scores = np.array([[0.2, 0.5, 0.3], [0.4, 0.3, 0.3]], np.float32)
     assert decide(scores, tiny.SINGLE).tolist() == [1, 0]
+
+
+class Small(torch.nn.Module):
+    """A model on a device that holds some positions at once."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.model, self.room, self.attempts = tiny.model(), room, []
+
+    def forward(self, input_ids, **inputs):
+        self.attempts.append(input_ids.numel())
+        if input_ids.numel() > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.model(input_ids=input_ids, **inputs)
+
+
+def test_batches_that_do_not_fit_are_halved_and_the_logits_are_the_same():
+    dataset, small = tiny.dataset(lengths=(6,) * 2000), Small(room=3000)
+    found = predict_logits(small, dataset)
+    assert small.attempts[:3] == [8190, 4092, 2046]
+    assert np.allclose(found, predict_logits(tiny.model(), dataset), atol=1e-5)
+
+
+def test_an_example_that_does_not_fit_alone_is_an_error():
+    small = Small(room=6)
+    with pytest.raises(torch.OutOfMemoryError):
+        predict_logits(small, tiny.dataset(lengths=(7, 3)))
+    assert small.attempts[-1] == 7

@@ -1,8 +1,11 @@
+import gc
+import weakref
+
 import pytest
 import torch
 
 from kdray.models.dropout import FastDropout
-from kdray.models.outputs import Needs, fast_training, forward, with_attentions
+from kdray.models.outputs import Needs, fast_training, forward, release_memory, with_attentions
 from kdray.models.readable import READABLE, attend
 from tests import tiny
 
@@ -145,3 +148,19 @@ def test_needs_add_up():
     assert Needs(frozenset({1}), frozenset({2})) | Needs(frozenset({3})) == Needs(
         frozenset({1, 3}), frozenset({2})
     )
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_memory_of_a_gpu_is_given_back_with_what_only_knows_itself(gpu, monkeypatch):
+    emptied, circle = [], torch.nn.Linear(1, 1)
+    circle.itself = [circle]
+    known = weakref.ref(circle)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(known() is None))
+    gc.disable()
+    try:
+        del circle
+        release_memory()
+    finally:
+        gc.enable()
+    assert emptied == [True] * gpu

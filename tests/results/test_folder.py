@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kdray.errors import ConfigError
 from kdray.results import folder as folder_module
 from kdray.results.folder import (
     SweepFolder,
@@ -211,3 +212,11 @@ def test_every_path_lies_in_the_folder_of_the_sweep(tmp_path: Path) -> None:
     }
     for relative, path in paths.items():
         assert path == tmp_path / "name" / relative
+
+
+@pytest.mark.parametrize("trial_id", ["..", "../0001", "a/b", "/etc", "", ".hidden", "a\n", "a\0"])
+def test_an_id_that_leads_out_of_the_sweep_has_no_folder(tmp_path: Path, trial_id: str) -> None:
+    sweep = SweepFolder(tmp_path / "name")
+    for folder_of in (sweep.trial, sweep.student, sweep.result, sweep.epochs):
+        with pytest.raises(ConfigError, match="cannot be a trial's id"):
+            folder_of(trial_id)

@@ -23,12 +23,17 @@ def stepper_of(model, masks=None, **changes):
     return Stepper(Learner(model, (), masks or {}), options(**changes), steps=10)
 
 
+def step(stepper, loss):
+    stepper.backward(loss)
+    stepper.step()
+
+
 def take_step(model, stepper):
     with stepper.computing():
         with stepper.cast():
             logits = forward(model, INPUTS).logits
             loss = hard_loss(logits, TARGETS, True)
-        stepper.step(loss)
+        step(stepper, loss)
 
 
 def moments_of(stepper, weight):
@@ -76,7 +81,7 @@ def test_the_gradient_is_clipped_without_the_share_of_pruned_weights():
     stepper = stepper_of(layer, {"weight": torch.tensor([[1.0, 0.0]])}, gradient_clip=1.0)
     vector = stepper.flats[0].vector
     stepper.optimizer.register_step_pre_hook(lambda *_: seen.append(vector.grad.clone()))
-    stepper.step((layer.weight * torch.tensor([[30.0, 40.0]])).sum())
+    step(stepper, (layer.weight * torch.tensor([[30.0, 40.0]])).sum())
     assert torch.allclose(seen[0], torch.tensor([1.0, 0.0]), atol=1e-5)
 
 
@@ -86,7 +91,7 @@ def test_a_step_of_adamw_by_hand():
     with torch.no_grad():
         layer.weight.fill_(2.0)
     stepper = stepper_of(layer, warmup_ratio=0.0)
-    stepper.step(3 * layer.weight.sum())
+    step(stepper, 3 * layer.weight.sum())
     assert layer.weight.item() == pytest.approx(2.0 * (1 - 0.05 * 0.1) - 0.05, abs=1e-5)
     assert layer.weight.grad is None
 
@@ -102,7 +107,7 @@ def test_bfloat16_is_read_only_while_computing_and_steps_are_taken_in_float32():
     with stepper.computing():
         assert layer.weight.dtype == torch.bfloat16
         for _ in range(3):
-            stepper.step(layer.weight.float().sum())
+            step(stepper, layer.weight.float().sum())
         assert layer.weight.item() == 1.0
     assert layer.weight.dtype == torch.float32
     assert layer.weight.item() == pytest.approx(1 - 3 * rate, abs=1e-6)
@@ -139,7 +144,7 @@ def test_the_gradient_of_a_frequent_token_is_summed_in_float32():
     with stepper.computing():
         output = stepper.model(torch.ones(4096, dtype=torch.long))
         assert output.dtype == torch.bfloat16
-        stepper.step((output.float() * 2.0**-7).sum())
+        step(stepper, (output.float() * 2.0**-7).sum())
     assert seen[0].tolist() == [0, 32]
     assert embedding(torch.ones(1, dtype=torch.long)).dtype == torch.float32
 
@@ -150,7 +155,7 @@ def test_the_rate_is_that_of_the_next_step():
     rates = []
     for _ in range(3):
         rates.append(stepper.learning_rate)
-        stepper.step(layer.weight.sum())
+        step(stepper, layer.weight.sum())
     assert rates == pytest.approx([0.05, 0.045, 0.04])
 
 
@@ -158,7 +163,7 @@ def test_a_step_whose_gradient_overflows_float16_is_skipped():
     model = tiny.model()
     stepper = stepper_of(model, precision="float16")
     before = model.classifier.weight.detach().clone()
-    stepper.step(model.classifier.weight.sum() * 1e38)
+    step(stepper, model.classifier.weight.sum() * 1e38)
     assert torch.equal(model.classifier.weight, before)
     take_step(model, stepper)
     assert not torch.equal(model.classifier.weight, before)

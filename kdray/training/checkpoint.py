@@ -1,0 +1,135 @@
+"""The state of a training on disk: written now and then, so that a trial goes on where it was.
+
+Tensors are safetensors, the rest is JSON in the header of the same file: nothing that is read can
+run code. The state stands in a folder that is written whole; with its digest beside it, damage is
+seen before anything of it is used.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kdray.results.folder import written_whole
+from kdray.results.records import EpochReport
+from kdray.training.course import Checkpoints, Course
+from kdray.training.randomness import random_state, set_random_state
+from kdray.training.stepper import Stepper
+
+FILE, DIGEST = "training.safetensors", "training.sha256"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    state: Mapping[str, Any]
+    epochs: list[EpochReport]
+    tensors: Mapping[str, Tensor]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Returns the tensors of one owner by their own names."""
+        prefix = f"{name}/"
+        found = self.tensors.items()
+        return {key.removeprefix(prefix): t for key, t in found if key.startswith(prefix)}
+
+
+def keep(stepper: Stepper, course: Course) -> None:
+    """Writes the state of a training after an epoch, if that is due; a full disk ends no trial."""
+    checkpoints = course.checkpoints
+    if checkpoints is None or course.duration_s - course.kept_s < checkpoints.interval_s:
+        return
+    try:
+        with written_whole(checkpoints.folder) as staging:
+            _write(staging / FILE, stepper, course)
+            (staging / DIGEST).write_text(_digest(staging / FILE), encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        message = f"no checkpoint could be written to {checkpoints.folder}: {error}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    course.kept_s = course.duration_s
+
+
+def go_on(stepper: Stepper, course: Course) -> None:
+    """Brings a training that has not begun to where the last write left it.
+
+    Without a whole state of the same trial nothing happens, and the training is begun.
+
+    Args:
+        stepper: As it is before the first step.
+        course: That of a trial without an epoch.
+    """
+    stored = _read(course.checkpoints.folder) if course.checkpoints else None
+    if stored is None or not _fits(stored, stepper, course):
+        return
+    stepper.restore(stored.part("stepper"), stored.state["stepper"])
+    course.epochs = stored.epochs
+    course.earlier_s = stored.state["duration_s"]
+    course.kept_s = course.duration_s
+    course.best.epoch, course.best.value = stored.state["best"]
+    present = stepper.model.state_dict() | stored.part("best")
+    course.best.weights = {name: tensor.detach().clone() for name, tensor in present.items()}
+    set_random_state(stored.part("random"), stored.state["random"])
+
+
+def kept_epochs(checkpoints: Checkpoints) -> list[EpochReport]:
+    """Returns the reports of the epochs that a trial need not do again; none without a state."""
+    stored = _read(checkpoints.folder)
+    return stored.epochs if stored else []
+
+
+def _write(file: Path, stepper: Stepper, course: Course) -> None:
+    generators, random = random_state()
+    parts = {"stepper": stepper.tensors(), "best": _best(stepper, course), "random": generators}
+    tensors = {f"{part}/{name}": t for part, found in parts.items() for name, t in found.items()}
+    state = {
+        "identity": course.identity,
+        "duration_s": course.duration_s,
+        "best": [course.best.epoch, course.best.value],
+        "stepper": stepper.numbers(),
+        "random": random,
+    }
+    epochs = "\n".join(report.to_json() for report in course.epochs)
+    save_file(tensors, file, {"state": json.dumps(state), "epochs": epochs})
+
+
+def _best(stepper: Stepper, course: Course) -> dict[str, Tensor]:
+    """Returns the weights of the best epoch that are neither frozen nor those of the present."""
+    if course.best.epoch == len(course.epochs):
+        return {}
+    model = stepper.model.state_dict(keep_vars=True)
+    frozen = {
+        name for name, t in model.items() if isinstance(t, nn.Parameter) and not t.requires_grad
+    }
+    return {name: t for name, t in course.best.weights.items() if name not in frozen}
+
+
+def _read(folder: Path) -> _Stored | None:
+    """Returns the state in a folder, or None if there is none or it is damaged."""
+    try:
+        if _digest(folder / FILE) != (folder / DIGEST).read_text(encoding="utf-8"):
+            return None
+        with safe_open(folder / FILE, "pt") as file:
+            header = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
+        epochs = [EpochReport.from_json(line) for line in header["epochs"].split("\n")]
+        return _Stored(json.loads(header["state"]), epochs, tensors)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
+
+
+def _fits(stored: _Stored, stepper: Stepper, course: Course) -> bool:
+    if stored.state.get("identity") != course.identity:
+        return False
+    places, found = stepper.tensors(), stored.part("stepper")
+    shapes = {name: place.shape for name, place in places.items()}
+    return shapes == {name: tensor.shape for name, tensor in found.items()}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
+from kdray.results.records import EpochReport, TrialResult
+from kdray.tracking.writing import is_refused
+
+# MLflow's word for how a trial ended.
+STATUS = {"completed": "FINISHED", "stopped_early": "FINISHED", "failed": "FAILED"}
 _METRICS, _OTHERS = 500, 100
 
 
@@ -23,6 +28,7 @@ class News:
         tags: Tags to set.
         status: MLflow's word for how the trial ended; None while it runs.
         begins: Whether the trial began.
+        mends: Whether epochs may be missing, to be read from the sweep's folder.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -30,6 +36,7 @@ class News:
     tags: dict[str, str] = field(default_factory=dict)
     status: str | None = None
     begins: bool = False
+    mends: bool = False
 
     def add(self, later: "News") -> None:
         """Takes in what happened later."""
@@ -38,6 +45,7 @@ class News:
         self.tags |= later.tags
         self.status = later.status or self.status
         self.begins = later.begins or self.begins
+        self.mends = later.mends or self.mends
 
 
 def measured(metrics: Mapping[str, float], step: int) -> list[tuple[str, float, int, int]]:
@@ -47,8 +55,26 @@ def measured(metrics: Mapping[str, float], step: int) -> list[tuple[str, float, 
     return [(_safe(name), value, now, step) for name, value in finite.items()]
 
 
+def measured_epoch(report: EpochReport) -> list[tuple[str, float, int, int]]:
+    """Returns what an epoch measured as `News` holds it."""
+    training = {f"train_{name}": value for name, value in report.training.items()}
+    return measured({**report.metrics, **training}, report.epoch)
+
+
+def ending(result: TrialResult, tags: Mapping[str, str], mends: bool) -> News:
+    """Returns what is written when a trial has ended."""
+    told = {"status": result.status, **tags}
+    if result.status == "failed":
+        told |= {"stage": result.stage or "", "error": result.error or ""}
+    metrics = measured(result.metrics, result.selected_epoch)
+    return News(result.parameters, metrics, told, STATUS[result.status], mends=mends)
+
+
 def write_news(client: Any, run_id: str, news: News) -> None:
-    """Writes parameters, metrics and tags in as few calls as MLflow's limits allow."""
+    """Writes parameters, metrics and tags in as few calls as MLflow's limits allow.
+
+    Writing the same news again changes nothing: MLflow knows a metric by its time, too.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [Metric(*metric) for metric in news.metrics]
@@ -57,6 +83,29 @@ def write_news(client: Any, run_id: str, news: News) -> None:
     parts = (_parts(metrics, _METRICS), _parts(params, _OTHERS), _parts(tags, _OTHERS))
     for some_metrics, some_params, some_tags in zip_longest(*parts, fillvalue=()):
         client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
+
+
+def write_what_is_taken(client: Any, run_id: str, news: News) -> Exception | None:
+    """Writes news; if MLflow refuses a part of it, the other parts all the same.
+
+    Returns:
+        The first refusal, or None if everything was taken.
+    """
+    first = _refusal(client, run_id, news)
+    if first is not None:
+        for piece in (News(news.parameters), News(metrics=news.metrics), News(tags=news.tags)):
+            _refusal(client, run_id, piece)
+    return first
+
+
+def _refusal(client: Any, run_id: str, news: News) -> Exception | None:
+    try:
+        write_news(client, run_id, news)
+    except Exception as error:
+        if not is_refused(error):
+            raise
+        return error
+    return None
 
 
 def _parts(values: list[Any], size: int) -> list[list[Any]]:

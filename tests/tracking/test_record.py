@@ -7,7 +7,7 @@ import pytest
 
 from kdray.results.folder import SweepFolder, write_text, write_trial
 from kdray.results.records import EpochReport, TrialResult
-from kdray.tracking.record import SweepRecord, trial_name
+from kdray.tracking.record import SweepRecord
 
 SUMMARY: dict[str, Any] = {
     "front": ["0000"],
@@ -119,7 +119,10 @@ def test_a_sweep_that_was_cut_off_leaves_nothing_running_and_goes_on_in_its_runs
     assert {run.info.status for run in again.values()} == {"FINISHED"}
 
 
-def test_a_store_that_cannot_be_written_does_not_end_the_sweep(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_does_not_end_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdray.tracking.record.FILE_PATIENCE_S", 0.1)
     folder = SweepFolder(tmp_path / "s")
     folder.root.mkdir()
     (tmp_path / "file").touch()
@@ -128,10 +131,6 @@ def test_a_store_that_cannot_be_written_does_not_end_the_sweep(tmp_path: Path) -
     record.start_trial("0000", {})
     record.finish(SUMMARY, True)
     assert record.failure is not None
-
-
-def test_a_run_is_named_so_that_a_person_can_read_it() -> None:
-    assert trial_name("0007", PARAMETERS) == "0007 2 layers logit"
 
 
 def test_a_trial_that_finished_without_being_recorded_is_recorded_at_the_end(output: Path) -> None:
@@ -188,7 +187,7 @@ def test_a_trial_that_is_over_before_it_could_be_written_takes_three_calls(
     record.open({})
     record.flush()
     made, busy = calls(monkeypatch), threading.Event()
-    record._writer.submit(busy.wait)
+    record._writer.do(busy.wait)
     record.start_trial("0000", PARAMETERS)
     for epoch in (1, 2):
         report = EpochReport(epoch, 2, {"macro_f1": epoch / 4}, {"loss": 1.0}, 0.1)

@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from kdray.metric_checks import (
     objective_problems,
     verification_problems,
 )
+from kdray.models.sources import folder_problem
 from kdray.point_checks import search_problems
 from kdray.profile import with_profile
+from kdray.results.folder import SAFE_NAME
 from kdray.scheduler_checks import scheduler_problems
 from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data, filled
 from kdray.space_checks import space_problems, weight_problems
 from kdray.warm_start import earlier_sweeps, folder_problems
-
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def load_sweep_config(
@@ -45,7 +46,9 @@ def load_sweep_config(
     document = read_document(Path(path))
     if profile is not None:
         document = with_profile(document, read_document(Path(profile)))
-    return parse_sweep_config(with_overrides(document, overrides))
+    paths = {"path": str(Path(path).resolve()), "overrides": list(overrides)}
+    source = paths | {"profile": str(Path(profile).resolve()) if profile is not None else None}
+    return replace(parse_sweep_config(with_overrides(document, overrides)), source=source)
 
 
 def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
@@ -129,7 +132,7 @@ def _unknown_sections(content: Mapping[Any, Any]) -> list[Problem]:
 def _name_problems(content: Mapping[str, Any]) -> list[Problem]:
     problems = []
     name, seed = content["name"], content["seed"]
-    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not SAFE_NAME.fullmatch(name):
         rule = "must be letters, digits, '.', '_' and '-', and start with a letter or digit"
         problems.append(Problem("name", f"{rule}, but got {shown(name)}"))
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -172,11 +175,28 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
         for key, path in paths.items()
         if isinstance(path, str) and not (base / path).is_file()
     ]
-    for section, key in (("teacher", "model"), ("student", "initial")):
-        part = content[section]
-        name = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(name, str) and name.startswith((".", "/")) and not (base / name).is_dir():
-            problems.append(Problem(f"{section}.{key}", f"no such folder: {base / name}"))
+    return problems + _model_problems(content, base)
+
+
+def _model_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
+    teacher, student = content["teacher"], content["student"]
+    named: list[tuple[str, Any, bool | None]] = []
+    if isinstance(teacher, Mapping):
+        trusted = teacher.get("trust_remote_code") is True
+        named.append(("teacher.model", teacher.get("model"), trusted))
+    if isinstance(student, Mapping):
+        initial = student.get("initial")
+        drawn = initial.get("choice") if isinstance(initial, Mapping) else None
+        starts = drawn if isinstance(drawn, list) else [initial]
+        named += [("student.initial", start, None) for start in starts]
+    problems = []
+    for key, name, trusts in named:
+        folder = base / name if isinstance(name, str) else None
+        if folder is not None and folder.is_dir():
+            message = folder_problem(folder, trusts)
+            problems += [Problem(key, message)] if message else []
+        elif folder is not None and name.startswith((".", "/")):
+            problems.append(Problem(key, f"no such folder: {folder}"))
     return problems
 
 

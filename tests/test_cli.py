@@ -58,7 +58,16 @@ def test_wrong_input_is_one_message_on_stderr_and_nothing_is_written(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["swep"], ["sweep"], ["sweep", "no.yaml"], ["report", "no"], ["best", "no"], ["trial", "no"]],
+    [
+        ["swep"],
+        ["sweep"],
+        ["sweep", "no.yaml"],
+        ["report", "no"],
+        ["best", "no"],
+        ["trial", "no"],
+        ["ui"],
+        ["ui", ".", "--port", "0"],
+    ],
 )
 def test_a_command_line_that_is_wrong_ends_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -108,6 +117,15 @@ def test_a_past_trial_is_done_again_exactly(
         assert "macro_f1 is the same as in the sweep" in capsys.readouterr().out
     assert run(monkeypatch, "trial", swept.folder.root, "0009") == 2
     assert "has no trial '0009'; it has 0000 to 0002" in capsys.readouterr().err
+
+
+@pytest.mark.ray
+def test_a_trial_outside_of_the_sweep_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], swept: Tiny
+) -> None:
+    for trial_id in ("../trials/0000", "..", str(swept.folder.trial("0000"))):
+        assert run(monkeypatch, "trial", swept.folder.root, trial_id) == 2
+        assert f"{trial_id!r} cannot be a trial's id" in capsys.readouterr().err
 
 
 @pytest.mark.ray

@@ -17,6 +17,7 @@ from kdray.errors import ConfigError, Problem
 FILE_KEYS = ("data.train", "data.validation", "data.test")
 FOLDER_OR_NAME_KEYS = ("data.name", "teacher.model", "student.initial")
 FOLDER_LIST = "search.warm_start."
+MOST_VALUES, DEEPEST = 100_000, 50
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,6 +40,13 @@ for _name, (_pattern, _first) in _IMPLICIT.items():
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _first
     )
+_KNOWN_TAGS = {*_IMPLICIT, "str", "seq", "map"}
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in _KNOWN_TAGS
+}
+_Loader.add_constructor("tag:yaml.org,2002:bool", lambda loader, node: _bool(node.value))
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: _float(node.value))
 
@@ -94,9 +102,9 @@ def parse_document(text: str, source: str, base: Path) -> Document:
     lines: dict[str, int] = {}
     twice: list[Problem] = []
     try:
-        root = yaml.compose(text, _Loader)
+        root = _composed(text)
         _collect_lines(root, "", lines, twice)
-        content = _load(text)
+        content = _constructed(root)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError([_syntax_problem(error, source)]) from None
     if not isinstance(content, dict):
@@ -118,7 +126,7 @@ def with_overrides(document: Document, assignments: Sequence[str]) -> Document:
         try:
             if "=" not in assignment or not all(key.split(".")):
                 raise ValueError("it takes key=value")
-            value = _from_here(key, _load(text))
+            value = _from_here(key, _constructed(_composed(text)))
             content = _assigned(document.content, key.split("."), value)
             document = replace(document, content=content, lines=document.without_lines(key))
         except (yaml.YAMLError, ValueError) as error:
@@ -129,8 +137,40 @@ def with_overrides(document: Document, assignments: Sequence[str]) -> Document:
     return document
 
 
-def _load(text: str) -> Any:
-    return yaml.load(text, _Loader)
+def _composed(text: str) -> yaml.Node | None:
+    """Returns the nodes of YAML text, which stand for so many values that they can be made."""
+    try:
+        root = yaml.compose(text, _Loader)
+        if root is not None:
+            _size(root, {}, ())
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEEPEST} levels") from None
+    return root
+
+
+def _constructed(root: yaml.Node | None) -> Any:
+    """Returns the plain values that nodes stand for; the merges among them are gone then."""
+    return None if root is None else _Loader("").construct_document(root)
+
+
+def _size(
+    node: yaml.Node, known: dict[yaml.Node, tuple[int, int]], above: tuple[yaml.Node, ...]
+) -> tuple[int, int]:
+    """Returns how many values a node stands for, and in how many levels.
+
+    An alias counts as all that it repeats: ten lines of aliases of aliases can stand for more
+    values than fit into memory.
+    """
+    if node in above:
+        raise yaml.MarkedYAMLError(problem="an alias holds itself", problem_mark=node.start_mark)
+    if node not in known:
+        inner = [_size(value, known, (*above, node)) for _, _, value in _entries(node)]
+        values, levels = zip(*inner, strict=True) if inner else ((), ())
+        known[node] = 1 + sum(values), 1 + max(levels, default=0)
+    if known[node][0] > MOST_VALUES or known[node][1] > DEEPEST:
+        problem = f"stands for more than {MOST_VALUES:,} values or {DEEPEST} levels, with aliases"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return known[node]
 
 
 def _from_here(key: str, value: Any) -> Any:
@@ -168,17 +208,14 @@ def _collect_lines(
     path: str,
     lines: dict[str, int],
     twice: list[Problem],
-    above: tuple[yaml.Node | None, ...] = (),
 ) -> None:
-    if node is not None and node in above:
-        raise yaml.MarkedYAMLError(problem="an alias holds itself", problem_mark=node.start_mark)
     for key, line, value in _entries(node):
         where = f"{path}.{key}" if path else key
         if isinstance(node, yaml.MappingNode) and where in lines and key != "<<":
             twice.append(Problem(where, "stands twice; keep one of them", line))
             continue
         lines[where] = line
-        _collect_lines(value, where, lines, twice, (*above, node))
+        _collect_lines(value, where, lines, twice)
 
 
 def _entries(node: yaml.Node | None) -> list[tuple[str, int, yaml.Node]]:
@@ -193,6 +230,12 @@ def _syntax_problem(error: Exception, source: str) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return Problem(source, f"is no YAML: {error.problem}", error.problem_mark.line + 1)
     return Problem(source, f"is no YAML: {str(error).splitlines()[0]}")
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
 
 
 def _float(text: str) -> float:

@@ -92,6 +92,15 @@ class Search(Section):
         default_factory=Fifo, description="fifo, median or pareto_asha, or a mapping with options."
     )
     time_budget_s: float | None = Field(None, gt=0, description="No new trials after that.")
+    trial_timeout_s: float | None = Field(
+        None, gt=0, description="A trial that takes longer is ended and failed."
+    )
+    max_failures: int = Field(
+        1, ge=0, description="How often a trial is tried again after what may pass, as a lost node."
+    )
+    checkpoint_interval_s: float = Field(
+        60.0, ge=0, description="Least time between two checkpoints of a trial; 0: each epoch."
+    )
     points: list[dict[str, Any]] = Field(
         default_factory=list, description="Configurations to try first."
     )

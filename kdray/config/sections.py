@@ -86,6 +86,9 @@ class Teacher(Section):
     model: str | None = Field(
         None, description="Hub id or folder of a sequence classifier; null: built from scratch."
     )
+    trust_remote_code: bool = Field(
+        False, description="Whether Python code that comes with `model` may run; read it first."
+    )
     architecture: TeacherArchitecture = Field(
         default_factory=TeacherArchitecture, description="Shape of a teacher from scratch."
     )
@@ -173,6 +176,13 @@ class Resources(Section):
     max_concurrent_trials: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto", description="Trials side by side; auto: as many as fit."
     )
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _gpus_are_whole_from_one_on(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and value > 1 and not value.is_integer():
+            raise ValueError(f"above 1 it must be a whole number of GPUs, but got {value:g}")
+        return value
 
 
 class Tracking(Section):

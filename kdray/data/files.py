@@ -42,8 +42,8 @@ class Files(DataSource):
         for name, path in paths.items():
             try:
                 splits[name] = READERS[path.suffix](path)
-            except (ValueError, OSError, ArithmeticError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # a damaged file makes pyarrow raise many kinds
+                reason = (str(error) or type(error).__name__).splitlines()[0]
                 problems.append(Problem(f"data.{name}", f"{path} cannot be read: {reason}"))
         if problems:
             raise ConfigError(problems)
@@ -71,8 +71,12 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 def _json_object(line: str, number: int) -> dict[str, object]:
     try:
         value = json.loads(line)
+        if "\\ud" in line.lower():  # half of a character, which no tokenizer takes
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise ValueError(f"line {number} is no JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number}: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"line {number} is no JSON object")
     return value

@@ -12,6 +12,7 @@ import numpy as np
 from kdray.data.base import Examples
 from kdray.data.dataset import Dataset, ragged
 
+LONGEST_WORD = 100  # characters; WordPiece takes a longer one for unknown
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -30,7 +31,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    vocabulary = _learn_vocabulary(tokenizer, list(texts), vocabulary_size)
+    vocabulary = _learn_vocabulary(tokenizer, texts, vocabulary_size)
     tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -45,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, max_length: int)
     )
 
 
-def _learn_vocabulary(tokenizer: Any, texts: list[str], size: int) -> dict[str, int]:
+def _learn_vocabulary(tokenizer: Any, texts: Iterable[str], size: int) -> dict[str, int]:
     """Returns the vocabulary that WordPiece training finds, the same for the same texts.
 
     The trainer numbers continuing letters (`##a`) in the order of a randomly seeded hash table and
@@ -54,16 +55,21 @@ def _learn_vocabulary(tokenizer: Any, texts: list[str], size: int) -> dict[str, 
     from tokenizers import trainers
 
     continuing: set[str] = set()
+    learnt: list[str] = []
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text)
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+        words = [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+        short = [word for word in words if len(word) <= LONGEST_WORD]
+        # A word without an end takes the trainer as long as the square of its length.
+        learnt.append(text if short == words else " ".join(short))
+        for word in short:
             continuing.update(word[1:])
     letters = [f"##{letter}" for letter in sorted(continuing)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=size, special_tokens=[*SPECIAL_TOKENS, *letters], show_progress=False
     )
     learner = type(tokenizer).from_str(tokenizer.to_str())
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(learnt, trainer)
     vocabulary: dict[str, int] = learner.get_vocab()
     return vocabulary
 

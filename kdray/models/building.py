@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
+from kdray.models.sources import OWN_CODE, code_problem, folder_problem
 
 BERT_RANGE, BERT_WIDTH = 0.02, 768
 _PROBLEM_TYPES = {
@@ -29,10 +31,12 @@ class ModelState:
     Attributes:
         config: The transformers configuration, with its `model_type`.
         weights: Every tensor of the state dict, read-only.
+        own_code: Whether the model is of a class that came with it, which the user trusts.
     """
 
     config: Mapping[str, Any]
     weights: Mapping[str, npt.NDArray[np.generic]]
+    own_code: bool = False
 
 
 def freeze(model: Any) -> ModelState:
@@ -42,7 +46,12 @@ def freeze(model: Any) -> ModelState:
         array = tensor.detach().cpu().numpy().copy()
         array.flags.writeable = False
         weights[name] = array
-    return ModelState(model.config.to_dict(), weights)
+    return ModelState(model.config.to_dict(), weights, has_own_code(model))
+
+
+def has_own_code(model: Any) -> bool:
+    """Returns whether a model is of a class that came with it: transformers marks it."""
+    return getattr(model, "_auto_class", None) is not None
 
 
 def thaw(state: ModelState) -> Any:
@@ -70,7 +79,9 @@ def _built(state: ModelState, weights: Mapping[str, torch.Tensor]) -> Any:
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
-        model = AutoModelForSequenceClassification.from_config(config_of(state))
+        model = AutoModelForSequenceClassification.from_config(
+            config_of(state), trust_remote_code=state.own_code
+        )
     model.load_state_dict(weights, assign=True)
     return model.eval()
 
@@ -80,7 +91,14 @@ def config_of(state: ModelState) -> Any:
     from transformers import AutoConfig
 
     settings = dict(state.config)
-    return AutoConfig.for_model(settings.pop("model_type"), **settings)
+    own = settings.get(OWN_CODE, {}).get("AutoConfig") if state.own_code else None
+    if own is None:
+        return AutoConfig.for_model(settings.pop("model_type"), **settings)
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    kind = get_class_from_dynamic_module(own, settings["_name_or_path"])
+    kind.register_for_auto_class()
+    return kind.from_dict(settings)
 
 
 def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_length: int) -> Any:
@@ -105,7 +123,9 @@ def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_leng
     return BertForSequenceClassification(config).eval()
 
 
-def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tuple[Any, Any]:
+def load_classifier(
+    model: str, key: str, labels: Labels, new_head: bool, trusted: bool | None = None
+) -> tuple[Any, Any]:
     """Loads a sequence classifier and its tokenizer from a folder or the hub, in float32.
 
     Args:
@@ -113,9 +133,11 @@ def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tup
         key: The dotted key that named it, for messages.
         labels: What it must predict.
         new_head: Whether a classifier of another size or other labels gets a new head.
+        trusted: Whether the user asked to run its own code; None where that cannot be asked for.
 
     Raises:
-        ConfigError: If it cannot be loaded, or has other labels than the data.
+        ConfigError: If it cannot be loaded, has code of its own that is not trusted, or has other
+            labels than the data.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils import logging
@@ -123,15 +145,19 @@ def load_classifier(model: str, key: str, labels: Labels, new_head: bool) -> tup
     logging.disable_progress_bar()
     settings = label_settings(labels) if new_head else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        _check_source(model, key, trusted)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=bool(trusted))
         loaded = AutoModelForSequenceClassification.from_pretrained(
             model,
             dtype=torch.float32,
             ignore_mismatched_sizes=new_head,
             use_safetensors=True,
+            trust_remote_code=bool(trusted),
             **settings,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # a damaged folder makes transformers raise many kinds
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError([Problem(key, f"{model!r} cannot be loaded: {reason}")]) from error
     _check_vocabulary(loaded, tokenizer, key, model)
@@ -185,6 +211,19 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
 def spaced(count: int, total: int) -> list[int]:
     """Returns `count` evenly spaced layers of `total`, from 1: ⌈i·total/count⌉."""
     return [math.ceil(i * total / count) for i in range(1, count + 1)]
+
+
+def _check_source(model: str, key: str, trusted: bool | None) -> None:
+    from transformers import PreTrainedConfig
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    if Path(model).is_dir():
+        message = folder_problem(Path(model), trusted)
+    else:
+        config = PreTrainedConfig.get_config_dict(model)[0]
+        message = code_problem(model, config, get_tokenizer_config(model), trusted)
+    if message:
+        raise ConfigError([Problem(key, message)])
 
 
 def _check_vocabulary(loaded: Any, tokenizer: Any, key: str, model: str) -> None:

@@ -5,6 +5,7 @@ values, so packing pays from 1/32 of zeros on in float32. What is not smaller pa
 and so do vectors: they are small, never pruned, and a fresh bias is all zeros.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,7 +35,11 @@ def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns what `pack` was given."""
+    """Returns what `pack` was given.
+
+    Raises:
+        ValueError: If a shape is not that of its mask: a small file could ask for any memory.
+    """
     weights: dict[str, Tensor] = {}
     for name, tensor in packed.items():
         if name.endswith(MASK):
@@ -62,7 +67,9 @@ def _packed(name: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def _unpacked(bits: Tensor, values: Tensor, shape: list[int]) -> Tensor:
-    count = int(np.prod(shape))
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or -(-count // 8) != bits.numel():
+        raise ValueError(f"a packed tensor of shape {shape} has {bits.numel()} bytes of mask")
     places = torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool))
     flat = torch.zeros(count, dtype=values.dtype)
     flat[places] = values

@@ -18,9 +18,11 @@ from safetensors.torch import load_file, save, save_file
 
 from kdray.data.base import Examples, Labels
 from kdray.data.tokenizing import encode
-from kdray.models.building import ModelState, thaw
+from kdray.errors import ConfigError, Problem
+from kdray.models.building import ModelState, has_own_code, thaw
 from kdray.models.inference import FloatArray, decide, predict_logits, probabilities
 from kdray.models.packing import pack, to_format, unpack
+from kdray.models.sources import OWN_CODE
 
 PLAIN, PACKED, CARD = "model.safetensors", "packed.safetensors", "kdray.json"
 
@@ -89,6 +91,8 @@ def save_student(student: Student, folder: Path) -> float:
     Returns:
         The size of the weights' file in MB (10^6 bytes).
     """
+    from transformers.dynamic_module_utils import custom_object_save
+
     folder.mkdir(parents=True, exist_ok=True)
     name, tensors = stored_tensors(student)
     for stale in {PLAIN, PACKED} - {name}:
@@ -98,6 +102,8 @@ def save_student(student: Student, folder: Path) -> float:
     config.architectures = [type(student.model).__name__]
     config.dtype = student.number_format
     config.save_pretrained(folder)
+    if has_own_code(student.model):
+        custom_object_save(student.model, folder)
     student.tokenizer.save_pretrained(folder)
     card = {
         "labels": list(student.labels.names),
@@ -111,19 +117,25 @@ def save_student(student: Student, folder: Path) -> float:
     return (folder / name).stat().st_size / 1e6
 
 
-def load_student(folder: str | Path) -> Student:
+def load_student(folder: str | Path, trust_remote_code: bool = False) -> Student:
     """Returns the student that `save_student` wrote, on the CPU, computing in float32.
+
+    Args:
+        folder: Its folder.
+        trust_remote_code: Whether Python code in the folder may run: that of a teacher who brought
+            its own (`teacher.trust_remote_code`).
 
     Raises:
         FileNotFoundError: If the folder holds no student.
+        ConfigError: If it holds code that is not trusted.
     """
     from transformers import AutoTokenizer
 
     folder = Path(folder)
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     return Student(
-        model=thaw(_stored_state(folder)),
-        tokenizer=AutoTokenizer.from_pretrained(folder),
+        model=thaw(_stored_state(folder, trust_remote_code)),
+        tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code),
         labels=Labels(tuple(card.pop("labels")), card.pop("kind")),
         max_length=card.pop("max_length"),
         thresholds=tuple(card.pop("thresholds")),
@@ -132,18 +144,28 @@ def load_student(folder: str | Path) -> Student:
     )
 
 
-def _stored_state(folder: Path) -> ModelState:
+def _stored_state(folder: Path, trusted: bool) -> ModelState:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    own_code = bool(config.get(OWN_CODE))
+    if own_code and not trusted:
+        message = (
+            f"holds Python code of its own ({OWN_CODE}), which is not run; read it first, and if "
+            "you trust it, give load_student trust_remote_code=True"
+        )
+        raise ConfigError([Problem(str(folder), message)])
     weights = unpack(load_file(_weights_file(folder)))
     arrays = {
         name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
         for name, tensor in weights.items()
     }
-    return ModelState(config | {"dtype": "float32"}, arrays)
+    own = {"dtype": "float32", "_name_or_path": str(folder)}
+    return ModelState(config | own, arrays, own_code)
 
 
 def _weights_file(folder: Path) -> Path:
     for file in (folder / PLAIN, folder / PACKED):
         if file.exists():
             return file
-    raise FileNotFoundError(f"{folder} holds no weights: neither {PLAIN} nor {PACKED}")
+    raise FileNotFoundError(
+        f"{folder} holds no weights: neither {PLAIN} nor {PACKED}; other formats are not read"
+    )

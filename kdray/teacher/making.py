@@ -49,7 +49,8 @@ def untrained_teacher(
     torch.manual_seed(seed)
     if teacher.model is not None:
         fresh = teacher.training is not None
-        return load_classifier(teacher.model, "teacher.model", labels, fresh)
+        trusted = teacher.trust_remote_code
+        return load_classifier(teacher.model, "teacher.model", labels, fresh, trusted)
     texts = (text for row in examples.texts for text in row)
     tokenizer = train_tokenizer(texts, teacher.architecture.vocabulary_size, max_length)
     return new_classifier(teacher.architecture, tokenizer, labels, max_length), tokenizer

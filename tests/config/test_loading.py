@@ -151,6 +151,59 @@ def test_a_file_that_cannot_be_read_is_named(
     assert str(caught.value.problems[0]).startswith(f"{file}: {message}")
 
 
+TENS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30))
+MERGED = "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize("text", ["a0: &a0 [1]\n" + TENS, "a0: &a0 {x: 1}\n" + MERGED])
+def test_a_file_whose_aliases_multiply_is_refused_before_they_do(text: str) -> None:
+    assert refused(text) == (
+        "line 6: space.yaml: is no YAML: "
+        "stands for more than 100,000 values or 50 levels, with aliases"
+    )
+
+
+def test_an_alias_may_stand_for_what_it_repeats() -> None:
+    assert parsed("a: &a {b: 1}\nc: *a\nd: {<<: *a, e: 2}").content == {
+        "a": {"b": 1},
+        "c": {"b": 1},
+        "d": {"b": 1, "e": 2},
+    }
+
+
+CHAIN = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 3000))
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 60 + "]" * 60, "a: " + "[" * 5000, CHAIN])
+def test_a_file_that_is_nested_too_deep_is_refused(text: str) -> None:
+    assert "50 levels" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!python/object/apply:os.system ['exit']", "!!python/name:os.system", "!!timestamp x"],
+)
+def test_a_tag_is_refused_and_nothing_is_made_of_it(value: str) -> None:
+    assert "could not determine a constructor for the tag" in refused(f"a: {value}")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("!!bool x", "'x' is neither true nor false"),
+        ("!!int x", "invalid literal"),
+        ("*b", "alias"),
+    ],
+)
+def test_a_value_that_cannot_be_made_is_told(value: str, reason: str) -> None:
+    assert reason in refused(f"a: {value}")
+
+
+def test_an_assignment_whose_aliases_hold_themselves_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--set: .* an alias holds itself"):
+        overridden("a: 1", "a=[&x [*x]]")
+
+
 def overridden(text: str, *assignments: str) -> dict[str, Any]:
     return with_overrides(parsed(text), assignments).content
 

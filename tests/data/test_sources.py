@@ -5,6 +5,8 @@ from typing import Any
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kdray.data.base import DataSource, Examples, Frames, Labels
@@ -103,6 +105,12 @@ def test_rows_of_a_table_with_an_index_of_its_own_count_from_zero(tmp_path: Path
         ("x.jsonl", b'{"text": "a"}\n\n{"text": \n', "line 3 is no JSON: Expecting value"),
         ("x.jsonl", b"[1, 2]\n", "line 1 is no JSON object"),
         ("x.jsonl", b"\xff\n", "'utf-8' codec can't decode"),
+        ("x.csv", "text,spam\na,1\n".encode("utf-16"), "'utf-8' codec can't decode"),
+        ("x.csv", bytes(range(256)) * 9, "Error tokenizing data"),
+        ("x.jsonl", b'{"text": "a"}\n{"text": ' + b"[" * 100_000, "line 2: maximum recursion"),
+        ("x.jsonl", b'{"text": "a", "n": ' + b"9" * 5000 + b"}", "line 1: Exceeds the limit"),
+        ("x.jsonl", b'{"text": "a \\ud83d b"}', "line 1: 'utf-8' codec can't encode"),
+        ("x.jsonl", b'{"text": "a \0 b"}', "line 1 is no JSON: Invalid control character"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(
@@ -110,6 +118,25 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert told(tmp_path, name).startswith(f"{tmp_path / name} cannot be read: {message}")
+
+
+def test_a_damaged_parquet_file_is_named_whatever_its_reader_raises(tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(pd.DataFrame(ROWS)).replace_schema_metadata({"pandas": b"{}"})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert told(tmp_path, "x.parquet").startswith(f"{tmp_path / 'x.parquet'} cannot be read: ")
+
+
+def test_a_whole_character_of_two_escapes_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "\\ud83d\\ude00"}')
+    found = source(source="files", train="x.jsonl").read(tmp_path, 0)
+    assert found.splits["train"]["text"].tolist() == ["😀"]
+
+
+def test_nul_and_a_huge_field_are_read_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"text,spam,no\na\0b,1,0\n" + b"x" * 1_000_000 + b",0,1\n")
+    found = source(source="files", train="x.csv")
+    _, examples = to_examples(found, found.read(tmp_path, 0))
+    assert [len(text) for (text,) in examples["train"].texts] == [3, 1_000_000]
 
 
 def test_all_unreadable_files_are_named_at_once(tmp_path: Path) -> None:

@@ -96,3 +96,10 @@ def test_what_is_too_long_is_cut_and_keeps_its_end(tokenizer: Any, pair: tuple[s
     assert tokens[0] == "[CLS]"
     assert tokens[-1] == "[SEP]"
     assert tokens.count("[SEP]") == len(pair)
+
+
+def test_a_word_without_an_end_is_not_learnt_from() -> None:
+    endless = "ab" * 150_000
+    with_it = train_tokenizer([*TEXTS, f"{endless} text"], 300, 16)
+    assert with_it.get_vocab() == train_tokenizer([*TEXTS, "text"], 300, 16).get_vocab()
+    assert with_it.tokenize(f"{endless} text") == ["[UNK]", "text"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from kdray.models.packing import MASK, pack, to_format, unpack
+from kdray.models.packing import MASK, SHAPE, pack, to_format, unpack
 
 DTYPES = [torch.float32, torch.float16, torch.int64]
 
@@ -77,3 +77,14 @@ def test_to_format_converts_floating_point_numbers_alone():
     assert stored["w"].tolist() == [1.0, 0.0]
     assert stored["w"].dtype == torch.float16
     assert stored["ids"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("shape", [[10**6, 10**6], [2**32, 2**32], [-8, -8], [4, 4]])
+def test_a_shape_that_is_not_that_of_the_mask_is_refused_before_memory_is_taken(
+    shape: list[int],
+) -> None:
+    packed = pack({"w": torch.eye(64)})
+    assert packed["w" + SHAPE].tolist() == [64, 64]
+    packed["w" + SHAPE] = torch.tensor(shape)
+    with pytest.raises(ValueError, match="has 512 bytes of mask"):
+        unpack(packed)

@@ -1,0 +1,72 @@
+"""What a model is loaded from: safetensors only, and none of its own code unless asked for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
+OWN_CODE = "auto_map"
+# Formats that hold pickles, or that transformers does not read any more.
+_OTHER_WEIGHTS = (
+    "pytorch_model*.bin",
+    "*.pt",
+    "*.pth",
+    "*.ckpt",
+    "*.pkl",
+    "tf_model.h5",
+    "*.msgpack",
+)
+
+
+def folder_problem(folder: Path, trusted: bool | None) -> str:
+    """Returns why a model folder is not loaded, or nothing.
+
+    Args:
+        folder: The folder; nothing in it is run or unpickled here.
+        trusted: As in `code_problem`.
+    """
+    if not any(folder.glob("*.safetensors")):
+        other = sorted(path.name for pattern in _OTHER_WEIGHTS for path in folder.glob(pattern))
+        if other:
+            return (
+                f"{str(folder)!r} has its weights in {other[0]}, and only safetensors are read, "
+                "because a pickle can run any code; if you trust it, load it once with transformers"
+                " and write it again with save_pretrained"
+            )
+    config, tokenizer = (_settings(folder / name) for name in (CONFIG, TOKENIZER))
+    return code_problem(str(folder), config, tokenizer, trusted)
+
+
+def code_problem(
+    model: str, config: Mapping[str, Any], tokenizer: Mapping[str, Any], trusted: bool | None
+) -> str:
+    """Returns why a model that brings code of its own is not loaded, or nothing.
+
+    Args:
+        model: Its folder or hub id.
+        config: What its `config.json` holds.
+        tokenizer: What its `tokenizer_config.json` holds.
+        trusted: Whether the user asked to run its code; None where that cannot be asked for.
+    """
+    if tokenizer.get(OWN_CODE):
+        return (
+            f"{model!r} has a tokenizer with Python code of its own ({OWN_CODE}), which cannot be "
+            "sent to trials in other processes; store it as one that transformers knows"
+        )
+    if trusted or not config.get(OWN_CODE):
+        return ""
+    way_out = (
+        "a student starts from the teacher's layers, or from a family that transformers knows"
+        if trusted is None
+        else "read that code first; if you trust it, set teacher.trust_remote_code: true"
+    )
+    return f"{model!r} brings Python code of its own ({OWN_CODE}), which is not run; {way_out}"
+
+
+def _settings(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

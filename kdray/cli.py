@@ -50,11 +50,37 @@ def sweep(
     from kdray.commands import launch_sweep, new_folder, output_folder
     from kdray.loading import load_sweep_config
 
-    flags = {"search.trials": trials, "name": name}
-    more = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    config = load_sweep_config(space, [*(assignments or []), *more], profile)
+    config = load_sweep_config(space, _assigned(assignments, trials, name), profile)
     folder = new_folder(output or output_folder(profile), config.name, asked=name is not None)
     launch_sweep(config, folder, shlex.join(["kdray", *sys.argv[1:]]), address)
+
+
+@app.command()
+def submit(
+    address: Annotated[str, typer.Option(help="The head's dashboard, http://HEAD:8265.")],
+    space: Annotated[Path | None, typer.Argument(help="Search-space file (YAML).")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Where and how it runs (YAML).")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials in all.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder of sweeps here, for results.")] = Path(
+        "runs"
+    ),
+    name: Annotated[str | None, typer.Option(help="Name of this sweep.")] = None,
+    follow: Annotated[str | None, typer.Option(help="A job that was sent before.")] = None,
+    assignments: Assignments = None,
+) -> None:
+    """Send a sweep to a cluster as a Ray job, follow it, and bring the results back.
+
+    The cluster needs the packages that kdray depends on; kdray itself and local files are sent.
+    """
+    from kdray.submission import follow_sweep, submit_sweep
+
+    if (space is None) == (follow is None):
+        raise typer.BadParameter("give a search-space file, or --follow JOB_ID", param_hint="SPACE")
+    if space is None:
+        follow_sweep(str(follow), address, output)
+    else:
+        settings = _assigned(assignments, trials, name)
+        submit_sweep(space, settings, profile, address, output)
 
 
 @app.command()
@@ -62,11 +88,14 @@ def resume(
     folder: Folder,
     trials: Annotated[int | None, typer.Option(help="Trials in all, to go on further.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto.")] = None,
+    as_begun: Annotated[
+        bool, typer.Option("--as-begun", help="Whatever its file says by now.")
+    ] = False,
 ) -> None:
     """Go on with a sweep after Ctrl-C or a crash, or with more trials."""
     from kdray.commands import resume_sweep
 
-    resume_sweep(folder, trials, address)
+    resume_sweep(folder, trials, address, as_begun)
 
 
 @app.command()
@@ -118,11 +147,31 @@ def best(
 
 
 @app.command()
+def ui(
+    folder: Annotated[Path, typer.Argument(help="A sweep's folder, or that of all.")] = Path(
+        "runs"
+    ),
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+) -> None:
+    """Open the MLflow UI on the right store, for this machine alone."""
+    from kdray.tracking.ui import open_ui
+
+    open_ui(folder, port, typer.echo)
+
+
+@app.command()
 def methods() -> None:
     """Print every method with its options, defaults and paper."""
     from kdray.methods import print_methods
 
     print_methods()
+
+
+def _assigned(assignments: list[str] | None, trials: int | None, name: str | None) -> list[str]:
+    """Returns the assignments of a command line, those that have flags of their own included."""
+    flags = {"search.trials": trials, "name": name}
+    more = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
+    return [*(assignments or []), *more]
 
 
 def main() -> None:

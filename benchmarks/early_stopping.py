@@ -184,7 +184,9 @@ def main() -> None:
     parser.add_argument("--reduction-factor", type=float, default=3)
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--output", type=Path, help="keep the sweeps there, and take those there are")
+    parser.add_argument(
+        "--output", type=Path, help="keep the sweeps there, and take those there are"
+    )
     given = parser.parse_args()
     start_ray(None)
     with tempfile.TemporaryDirectory() as scratch:

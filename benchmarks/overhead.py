@@ -31,14 +31,15 @@ import numpy as np
 import yaml
 from rich.console import Console
 
+from kdray.distil_stage import as_student
 from kdray.loading import load_sweep_config
 from kdray.models.student import Student
 from kdray.preparation import PreparedSweep
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import TrialConfig
-from kdray.sweep import run, trainable
-from kdray.trial import Finished, as_student, build_student
+from kdray.sweep import run, trainable, tuning
+from kdray.trial import Finished, build_student
 
 SPACE: dict[str, Any] = {
     "name": "overhead",
@@ -74,7 +75,7 @@ def empty_trial(config: dict[str, Any], shared: trainable.Shared) -> None:
     trainable.sweep_trial(config, shared)
 
 
-def nothing(config: TrialConfig, sweep: PreparedSweep, on_epoch: Any) -> Finished:
+def nothing(config: TrialConfig, sweep: PreparedSweep, on_epoch: Any, checkpoints: Any) -> Finished:
     """Returns at once what `run_trial` returns after its work, one epoch reported."""
     if not _STUDENT:
         _STUDENT["one"] = as_student(build_student(config, sweep), config, sweep)
@@ -104,7 +105,7 @@ def measure(folder: Path, keep: str, trials: int) -> dict[str, Any]:
     file.write_text(yaml.safe_dump(SPACE | {"search": {"trials": trials, "keep": keep}}))
     swept = SweepFolder(folder / "runs" / name)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    with mock.patch.object(run, "sweep_trial", empty_trial):
+    with mock.patch.object(tuning, "sweep_trial", empty_trial):
         launch, console = run.Launch("benchmarks/overhead.py"), Console(file=io.StringIO())
         run.run_sweep(load_sweep_config(file), swept, launch, console)
     end, used = time.time(), resource.getrusage(resource.RUSAGE_SELF)

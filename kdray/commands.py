@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from kdray.changes import check_unchanged
 from kdray.config.loading import Document, read_document, with_overrides
 from kdray.errors import ConfigError, Problem, StoppedError
 from kdray.loading import load_sweep_config, parse_sweep_config
@@ -59,15 +60,26 @@ def output_folder(profile: Path | None) -> Path:
     return Path(named or "runs")
 
 
-def resume_sweep(folder: Path, trials: int | None, address: str | None) -> None:
+def resume_sweep(
+    folder: Path, trials: int | None, address: str | None, as_begun: bool = False
+) -> None:
     """Goes on with a sweep where it was cut off.
 
+    Args:
+        folder: Its folder.
+        trials: Trials in all, if others than before.
+        address: A Ray cluster's address.
+        as_begun: Whether the search-space file may have changed since; the sweep goes on as begun.
+
     Raises:
-        ConfigError: If the folder holds no sweep.
+        ConfigError: If the folder holds no sweep, or its file has changed.
     """
     more = [f"search.trials={trials}"] if trials is not None else []
     target = SweepFolder(folder.resolve())
-    launch_sweep(past_config(target, more), target, "", address)
+    config = past_config(target, more)
+    if not as_begun:
+        check_unchanged(config, read_sweep(target).get("source") or {})
+    launch_sweep(config, target, "", address)
 
 
 def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:

@@ -24,7 +24,7 @@ from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
-from kdray.teacher.cache import content_key
+from kdray.teacher.cache import content_key, data_digest
 from kdray.teacher.keeping import HERE, Asked, Place, keep_outputs
 from kdray.teacher.making import fine_tune, located, untrained_teacher
 from kdray.teacher.outputs import TeacherOutputs
@@ -148,6 +148,7 @@ def assemble(
         labels,
         teacher_digest(state),
     )
+    verified = replace(verified, data_digest=data_digest(splits))
     _check_measurable(config, metrics)
     key = content_key(verified.digest, state.config, teacher.tokenizer, splits["train"])
     asked, cache = Asked(model, splits["train"], needs, key), config.teacher.cache
@@ -170,14 +171,21 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
     Args:
         config: The sweep.
         place: Its folder, what is free in Ray's object store, and whether it may be written to.
+
+    Raises:
+        ConfigError: If the data are not those of before.
     """
     folder = place.folder
     assert folder is not None, "a sweep is rebuilt from its folder"
     data = read_data(config)
-    model, tokenizer = load_classifier(str(folder.teacher), "teacher", data.labels, False)
+    trusted, where = config.teacher.trust_remote_code, str(folder.teacher)
+    model, tokenizer = load_classifier(where, "teacher", data.labels, False, trusted)
     splits = data.encoded(tokenizer, config.data.max_length)
     needs = teacher_needs(config, data.labels, model.config)
     state, verified = freeze(model), load_verified(folder)
+    if verified.data_digest not in ("", data_digest(splits)):
+        message = f"are not those that {folder.root} began with; put them back, or sweep anew"
+        raise ConfigError([Problem("data", message)])
     key = content_key(verified.digest, state.config, tokenizer, splits["train"])
     asked = Asked(model, splits["train"], needs, key)
     outputs = keep_outputs(asked, config.teacher.cache, place)

@@ -1,7 +1,7 @@
 """One search-space file put together: the families' options and the plain sections."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ class SweepConfig:
         tracking: Where MLflow records.
         base: The folder that relative paths start from.
         content: The file's content with defaults filled in, to be written down.
+        source: What it was loaded from: `path`, `overrides` and `profile`; empty if from no file.
     """
 
     name: str
@@ -98,6 +99,7 @@ class SweepConfig:
     tracking: Tracking
     base: Path
     content: Mapping[str, Any]
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(self, choose: Choose) -> Drawn:
         """Returns one configuration, drawn by `choose`."""

@@ -113,6 +113,14 @@ def test_a_teacher_that_fails_on_the_training_set_leaves_nothing(
     assert not list((tmp_path / "s").iterdir())
 
 
+def test_a_sweep_is_not_rebuilt_on_other_data(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder, tmp_path: Path
+) -> None:
+    other = tiny_config(tmp_path, data={"validation_rows": 81})
+    with pytest.raises(ConfigError, match=r"data: are not those that .* began with"):
+        rebuild(other, Place(folder))
+
+
 def test_a_sweep_whose_outputs_are_gone_computes_them_again(
     prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """What the driver does when a trial starts, reports or ends: record, show, keep the front."""
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,27 +12,31 @@ from kdray.reporting.summary import front_hypervolume, front_ids
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, TrialResult
 from kdray.schema import SweepConfig
+from kdray.sweep.failures import error_of, failure_of, is_full
 from kdray.sweep.progress import Progress
+from kdray.sweep.search import StudySearch
 from kdray.tracking.record import SweepRecord
-from kdray.trial_folder import Failure, TrialSetup, store_failed
+from kdray.trial_folder import TrialSetup, store_failed
+
+# So many trials that all fail for one reason from the start are enough to know.
+ALIKE = 5
 
 
 class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
     """Ray Tune tells it what happens; what finished is read from disk, not from what Ray says."""
 
     def __init__(
-        self,
-        config: SweepConfig,
-        folder: SweepFolder,
-        record: SweepRecord,
-        progress: Progress,
-        threads: int,
+        self, searcher: StudySearch, record: SweepRecord, progress: Progress, threads: int
     ) -> None:
+        config, folder = searcher.config, searcher.folder
         self._config = config
         self._folder = folder
         self._record = record
         self._progress = progress
         self._threads = threads
+        self._halt = searcher.halt
+        self._running: dict[str, tuple[float, EpochReport | None]] = {}
+        self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
 
@@ -42,6 +47,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the trial's run."""
         trial_id, parameters = trial.config["trial_id"], trial.config["parameters"]
+        self._running[trial_id] = (time.monotonic(), None)
         self._record.start_trial(trial_id, parameters)
         self._progress.started(trial_id, parameters)
 
@@ -50,31 +56,50 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
     ) -> None:
         """Records an epoch."""
         if "report" in result:
-            report = EpochReport.from_json(result["report"])
-            self._record.log_epoch(trial.config["trial_id"], report)
-            self._progress.epoch(trial.config["trial_id"], report.epoch, report.epochs)
+            trial_id, report = trial.config["trial_id"], EpochReport.from_json(result["report"])
+            self._running[trial_id] = (self._running[trial_id][0], report)
+            self._record.log_epoch(trial_id, report)
+            self._progress.epoch(trial_id, report.epoch, report.epochs)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records the end of a trial."""
-        self._finish(trial, "the worker ended without a result")
+        self._finish(trial, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a failure; one whose worker died is written here, for the worker could not."""
-        self._finish(trial, "the worker died (out of memory, or killed)")
+        self._finish(trial, error_of(trial))
 
-    def _finish(self, trial: Any, reason: str) -> None:
-        drawn = trial.config
-        result = self._folder.result(drawn["trial_id"])
+    def _finish(self, trial: Any, error: BaseException | None) -> None:
+        trial_id = trial.config["trial_id"]
+        begun, last = self._running.pop(trial_id, (time.monotonic(), None))
+        result = self._folder.result(trial_id)
+        if result is None and error is not None and is_full(error):
+            self._halt("a disk is full")
+            return
         if result is None:
+            failure = failure_of(error, last, time.monotonic() - begun)
             setup = TrialSetup(
-                drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads
+                trial_id, trial.config["sections"], trial.config["parameters"], self._threads
             )
-            result = store_failed(self._folder, setup, Failure("distil", reason))
+            result = store_failed(self._folder, setup, failure)
+        self._stop_if_all_fail(result)
         # The front of all trials is that of the front before and the new one, and worth as much.
         candidates = {**self._front, result.trial_id: result}
         self._front = _front(self._config, list(candidates.values()))
         self._record_end(result, sorted(candidates.keys() - self._front.keys()))
         self._progress.finished(result, self._hypervolume())
+
+    def _stop_if_all_fail(self, result: TrialResult) -> None:
+        """Stops a sweep whose first trials all failed for one reason."""
+        if len(self._first) == ALIKE:
+            return
+        self._first.append(result)
+        reasons = {(first.stage, first.error) for first in self._first}
+        if len(self._first) == ALIKE and len(reasons) == 1 and result.status == "failed":
+            self._halt(
+                f"the first {ALIKE} trials all failed for one reason: "
+                f"{result.stage}: {result.error}"
+            )
 
     def _record_end(self, result: TrialResult, dominated: Sequence[str]) -> None:
         tags = {"on_front": str(result.trial_id in self._front).lower()}

@@ -22,7 +22,7 @@ from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.space_checks import drawable_trainings, sample_sections
-from kdray.sweep.resources import Slot
+from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
@@ -78,7 +78,7 @@ def measured_slot(
         trials: How many there will be.
         say: Takes a line about what was found.
     """
-    unit = shared_unit([node["Resources"] for node in ray.nodes() if node["Alive"]])
+    unit = shared_unit(alive_nodes())
     asked = any(value != "auto" for value in config.resources.model_dump().values())
     if asked or unit is None:
         return slot

@@ -17,6 +17,7 @@ from kdray.models.outputs import torch_threads
 from kdray.preparation import PreparedSweep, Say, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+from kdray.sweep.resources import alive_nodes
 from kdray.teacher.keeping import Place
 
 _STORE = "object_store_memory"
@@ -56,7 +57,8 @@ def prepare_on_cluster(
             reference = next(stream)
             line = ray.get(reference)
             if line is None:
-                return next(stream)
+                # The node that prepared may be lost; the driver's own lives as long as the sweep.
+                return ray.put(ray.get(next(stream)))
             say(line)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, KdrayError):
@@ -70,8 +72,7 @@ def _able_nodes(gpus: float) -> list[dict[str, float]]:
     Raises:
         ConfigError: If no node can.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    able = [n for n in nodes if n.get("CPU", 0.0) >= 1 and n.get("GPU", 0.0) >= gpus]
+    able = [n for n in alive_nodes() if n.get("CPU", 0.0) >= 1 and n.get("GPU", 0.0) >= gpus]
     if not able:
         message = f"no node has a CPU core and {gpus:g} GPUs together"
         raise ConfigError([Problem("resources.gpus_per_trial", message)])

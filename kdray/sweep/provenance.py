@@ -54,6 +54,7 @@ def _provenance(config: SweepConfig, command: str) -> dict[str, Any]:
         "git_commit": _git_commit(config.base),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
         "base": str(config.base),
+        "source": dict(config.source),
     }
 
 

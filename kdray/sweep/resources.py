@@ -1,8 +1,10 @@
-"""What one trial gets: a slot of the cluster's CPU cores and GPUs."""
+"""What one trial gets: a slot of CPU cores and GPUs on one of the cluster's nodes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import ray
 
 from kdray.config.sections import Resources
 from kdray.errors import ConfigError, Problem
@@ -16,11 +18,13 @@ class Slot:
         cpus: CPU cores.
         gpus: GPUs, also fractions of one.
         concurrent: Most trials side by side.
+        may_grow: Whether more run side by side on nodes that join the cluster.
     """
 
     cpus: float
     gpus: float
     concurrent: int
+    may_grow: bool = False
 
     @property
     def threads(self) -> int:
@@ -28,43 +32,68 @@ class Slot:
         return max(1, math.floor(self.cpus))
 
 
-def choose_slot(options: Resources, cluster: Mapping[str, float]) -> Slot:
+def alive_nodes() -> list[dict[str, float]]:
+    """Returns the resources of every node of the cluster by Ray's names."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def choose_slot(options: Resources, nodes: Sequence[Mapping[str, float]]) -> Slot:
     """Returns the slot of a trial.
 
-    With GPUs, one each, and the cores shared out among them. Without, one core each: two trials
-    with one thread each do more than one trial with two threads.
+    With GPUs, one each, and the cores of each node shared out among its own. Without, one core
+    each: two trials with one thread each do more than one trial with two threads.
 
     Args:
         options: The file's section.
-        cluster: Resources of the cluster by Ray's names, `CPU` and `GPU`.
+        nodes: Resources of each node by Ray's names, `CPU` and `GPU`.
 
     Raises:
-        ConfigError: If a trial asks for more than there is.
+        ConfigError: If a trial asks for more than any node has.
     """
-    cores, devices = cluster.get("CPU", 1.0), cluster.get("GPU", 0.0)
     asked = options.gpus_per_trial
-    gpus = float(devices >= 1) if asked == "auto" else asked
-    shared_out = max(1.0, math.floor(cores * gpus / devices)) if gpus and devices else 1.0
+    gpus = float(any(node.get("GPU", 0.0) >= 1 for node in nodes)) if asked == "auto" else asked
+    able = [node for node in nodes if node.get("GPU", 0.0) >= gpus]
+    shared_out = min((_share(node, gpus) for node in able if _cores(node)), default=1.0)
     cpus = shared_out if options.cpus_per_trial == "auto" else options.cpus_per_trial
-    _check(cpus, gpus, cores, devices)
-    fitting = math.floor(cores / cpus + 1e-9)
-    if gpus:
-        fitting = min(fitting, math.floor(devices / gpus + 1e-9))
+    fitting = sum(_fitting(node, cpus, gpus) for node in nodes)
+    if not fitting:
+        raise ConfigError(_problems(cpus, gpus, nodes))
     wanted = options.max_concurrent_trials
     return Slot(cpus, gpus, fitting if wanted == "auto" else min(fitting, wanted))
 
 
-def _check(cpus: float, gpus: float, cores: float, devices: float) -> None:
-    asked = {
-        "cpus_per_trial": (cpus, cores, "CPU cores"),
-        "gpus_per_trial": (gpus, devices, "GPUs"),
+def _cores(node: Mapping[str, float]) -> float:
+    return node.get("CPU", 0.0)
+
+
+def _share(node: Mapping[str, float], gpus: float) -> float:
+    """Returns the cores of a node that go with so many of its GPUs."""
+    return max(1.0, math.floor(_cores(node) * gpus / node["GPU"])) if gpus else 1.0
+
+
+def _fitting(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Returns how many trials fit on a node; a trial never uses parts of two GPUs."""
+    fitting = math.floor(_cores(node) / cpus + 1e-9)
+    devices = math.floor(node.get("GPU", 0.0))
+    if gpus >= 1:
+        return min(fitting, math.floor(devices / gpus + 1e-9))
+    return min(fitting, devices * math.floor(1 / gpus + 1e-9)) if gpus else fitting
+
+
+def _problems(cpus: float, gpus: float, nodes: Sequence[Mapping[str, float]]) -> list[Problem]:
+    """Returns what no node has, with what the largest has; or that none has both together."""
+    asked = {"cpus_per_trial": (cpus, "CPU", "CPU cores"), "gpus_per_trial": (gpus, "GPU", "GPUs")}
+    there = {
+        name: max((node.get(name, 0.0) for node in nodes), default=0.0) for name in ("CPU", "GPU")
     }
     problems = [
         Problem(
-            f"resources.{key}", f"must be at most the {there:g} {what} there are, but got {n:g}"
+            f"resources.{key}",
+            f"must be at most the {there[name]:g} {what} that a node has, but got {count:g}",
         )
-        for key, (n, there, what) in asked.items()
-        if n > there
+        for key, (count, name, what) in asked.items()
+        if count > there[name]
     ]
-    if problems:
-        raise ConfigError(problems)
+    shown = "; ".join(f"{_cores(node):g} cores, {node.get('GPU', 0.0):g} GPUs" for node in nodes)
+    together = f"no node has {cpus:g} CPU cores and {gpus:g} GPUs together; there are: {shown}"
+    return problems or [Problem("resources.cpus_per_trial", together)]

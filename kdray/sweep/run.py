@@ -1,21 +1,20 @@
 """A sweep from beginning to end: prepare, search, track, report."""
 
 import json
-import signal
-import tempfile
+import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import ray
-from ray import tune
 from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
-from kdray.errors import SweepError
+from kdray.errors import KdrayError, SweepError
 from kdray.evaluation.metrics import fixed_bounds, selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
@@ -26,15 +25,17 @@ from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
+from kdray.sweep.failures import has_no_space
 from kdray.sweep.journal import held
 from kdray.sweep.preparing import prepare_here, prepare_on_cluster
 from kdray.sweep.progress import Progress
 from kdray.sweep.provenance import past_slot, write_provenance
-from kdray.sweep.resources import Slot, choose_slot
-from kdray.sweep.schedulers.early_stopping import make_scheduler
+from kdray.sweep.resources import Slot, alive_nodes, choose_slot
 from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
-from kdray.sweep.starting import is_own_machine, preload, quiet_ray, start_ray
-from kdray.sweep.trainable import Shared, sweep_trial
+from kdray.sweep.shared_folder import check_every_node_sees
+from kdray.sweep.starting import is_joined, is_own_machine, preload, start_ray
+from kdray.sweep.trainable import Shared
+from kdray.sweep.tuning import tune_trials
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
 
@@ -80,23 +81,35 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
         Whether it came to its end, and what is in `summary.json`.
 
     Raises:
-        ConfigError: If data, teacher and space do not fit each other; nothing is written then.
+        ConfigError: If data, teacher and space do not fit each other, or a node does not see the
+            folder; nothing is written then.
         TeacherError: If the teacher is not good enough; nothing is written then.
-        SweepError: If no trial completed.
+        SweepError: If no trial completed, the first all failed for one reason, or a disk is full.
     """
+    try:
+        return _run_sweep(config, folder, launch, console)
+    except Exception as error:
+        if has_no_space(folder.root):
+            raise SweepError(_full(folder)) from error
+        raise
+
+
+def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
     start, before = time.monotonic(), _earlier_seconds(folder)
     if not folder.verification_json.exists():
         read_data(config)
     start_ray(launch.address)
     preload("mlflow", "kdray.reporting.report")
+    if is_joined(launch.address):
+        check_every_node_sees(folder.root.parent)
     say = partial(console.print, soft_wrap=True, highlight=False)
     past = past_slot(folder)
-    slot = past or choose_slot(config.resources, ray.cluster_resources())
-    if is_own_machine(launch.address):
-        prepared = prepare_here(config, folder, say)
-    else:
-        prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-    write_provenance(config, folder, launch.command, slot)
+    slot = past or choose_slot(config.resources, alive_nodes())
+    with _begun(config, folder, launch, slot):
+        if is_own_machine(launch.address):
+            prepared = prepare_here(config, folder, say)
+        else:
+            prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
     with held(folder.optuna_log):
         record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
         record.open({"kdray": __version__, **flatten(dict(config.content))})
@@ -109,13 +122,30 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
         shared = _shared(config, folder, prepared, slot)
         done = folder.results()
         with Progress(console, config.objectives, trials, done, config.constraints) as progress:
-            books = Bookkeeping(config, folder, record, progress, slot.threads)
             searcher = StudySearch(study, config, folder)
-            out_of_time = search(searcher, shared, slot, books, trials - len(done))
+            books = Bookkeeping(searcher, record, progress, slot.threads)
+            grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
+            slot = replace(slot, may_grow=grows)
+            out_of_time = tune_trials(searcher, shared, slot, books, trials - len(done))
         mark_cut_off(study, config, folder)
         complete = out_of_time or len(folder.results()) >= trials
         summary = finish(config, folder, record, before + time.monotonic() - start, complete)
+    if searcher.halted:
+        raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     return Swept(summary, complete, record.failure)
+
+
+@contextmanager
+def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot) -> Iterator[None]:
+    """Writes what a sweep is, so that it can be resumed; not one that turns out to be wrong."""
+    is_new = not folder.sweep_yaml.exists()
+    write_provenance(config, folder, launch.command, slot)
+    try:
+        yield
+    except KdrayError:
+        if is_new:
+            shutil.rmtree(folder.root)
+        raise
 
 
 def _shared(
@@ -128,41 +158,8 @@ def _shared(
         selection_metric(config.objectives),
         slot.threads,
         config.search.keep != "none",
+        config.search.checkpoint_interval_s,
     )
-
-
-def search(
-    searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, trials: int
-) -> bool:
-    """Runs trials until they are done, the time is over, or Ctrl-C; returns if time was over."""
-    if trials <= 0:
-        return False
-    quiet_ray()
-    start, budget = time.monotonic(), searcher.config.search.time_budget_s
-    handler = signal.getsignal(signal.SIGINT)
-    with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch:
-        tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(sweep_trial, shared=shared),
-                {"cpu": slot.cpus, "gpu": slot.gpus},
-            ),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=make_scheduler(searcher.config, searcher.folder, slot.threads),
-                num_samples=trials,
-                max_concurrent_trials=slot.concurrent,
-                reuse_actors=True,
-                time_budget_s=budget,
-            ),
-            run_config=tune.RunConfig(
-                name=searcher.folder.name, storage_path=scratch, verbose=0, callbacks=[books]
-            ),
-        )
-        try:
-            tuner.fit()
-        finally:
-            signal.signal(signal.SIGINT, handler)
-    return budget is not None and time.monotonic() - start >= budget
 
 
 def finish(
@@ -174,6 +171,8 @@ def finish(
         SweepError: If no trial completed.
     """
     results = {result.trial_id: result for result in folder.results()}
+    if complete:
+        shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
     drop_dominated(config, folder, results)
     busy = sum(result.duration_s for result in results.values())
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
@@ -184,10 +183,20 @@ def finish(
         raise SweepError(_no_student(list(results.values()), config.constraints))
     if complete and not results:
         raise SweepError(
-            "search.time_budget_s ended before any trial did; give more and go on with "
-            f"`kdray resume {folder.root}`"
+            f"search.time_budget_s ended before any trial did; give more and {_go_on(folder)}"
         )
     return summary
+
+
+def _full(folder: SweepFolder) -> str:
+    return (
+        f"no space is left on the disk of {folder.root}; what is finished is kept; "
+        f"make room and {_go_on(folder)}"
+    )
+
+
+def _go_on(folder: SweepFolder) -> str:
+    return f"go on with `kdray resume {folder.root}`"
 
 
 def _no_student(results: Sequence[TrialResult], constraints: Bounds) -> str:

@@ -5,6 +5,7 @@ saves its state with pickle. Here Optuna is told what is on disk (the selected e
 PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the only state.
 """
 
+import json
 from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from kdray.changes import differences
 from kdray.config.domains import Domain, grid_values, samples
 from kdray.config.drawing import enumerate_grid, flatten
+from kdray.errors import ConfigError
 from kdray.results.feasibility import violations
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -25,6 +29,7 @@ from kdray.sweep.samplers import make_sampler, suggest
 from kdray.sweep.warm_start import WARM_START
 
 TRIAL_ID = "trial_id"
+SPACE = "space"
 
 
 def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.Study:
@@ -45,7 +50,11 @@ def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
     Returns:
         How many trials the sweep has: `search.trials`, fewer if a grid has fewer combinations, or
         as many as there are points with nothing but points.
+
+    Raises:
+        ConfigError: If the study was begun with another space.
     """
+    _check_space(study, config, folder)
     first = _first_choices(config)
     if all(WARM_START in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
         for choices in first:
@@ -56,6 +65,17 @@ def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
     if sampler == "none":
         return max(1, len(first))
     return min(config.search.trials, len(first)) if sampler == "grid" else config.search.trials
+
+
+def _check_space(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
+    began = study.user_attrs.get(SPACE)
+    if began is None:
+        study.set_user_attr(SPACE, json.loads(json.dumps(dict(config.content), default=str)))
+        return
+    problems = differences(began, config.content)
+    if problems:
+        head = f"{folder.sweep_yaml} was changed since the sweep began (put it back), and"
+        raise ConfigError(problems, head)
 
 
 def _first_choices(config: SweepConfig) -> list[dict[str, Any]]:
@@ -95,14 +115,21 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         self.folder = folder
         given = [trial.user_attrs.get(TRIAL_ID) for trial in study.get_trials(deepcopy=False)]
         given += [result.trial_id for result in folder.results()]
+        self.halted: str | None = None
         self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its searcher for a restore of its own; kdray resumes from its own files.
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
+    def halt(self, reason: str) -> None:
+        """Begins no more trials; those that run come to their end."""
+        self.halted = self.halted or reason
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Returns the next configuration, with kdray's own id of the trial."""
+        if self.halted:
+            return str(Searcher.FINISHED)
         trial = self._ot_study.ask()
         self._ot_trials[trial_id] = trial
         drawn = self.config.draw(lambda name, path, domain: suggest(trial, name, domain))
@@ -205,5 +232,6 @@ def mark_cut_off(study: optuna.Study, config: SweepConfig, folder: SweepFolder) 
     a resume enqueues it.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        found = folder.result(trial.user_attrs.get(TRIAL_ID, ""))
+        own_id = trial.user_attrs.get(TRIAL_ID)
+        found = folder.result(own_id) if own_id is not None else None
         tell(study, trial.number, found, config)

@@ -37,10 +37,14 @@ def start_ray(address: str | None) -> None:
         ) from None
 
 
+def is_joined(address: str | None) -> bool:
+    """Returns whether the cluster was there before: nodes may come and go."""
+    return address is not None or "RAY_ADDRESS" in os.environ
+
+
 def is_own_machine(address: str | None) -> bool:
     """Returns whether Ray was started here, on a machine without a GPU."""
-    joined = address is not None or "RAY_ADDRESS" in os.environ
-    return not joined and not ray.cluster_resources().get("GPU", 0.0)
+    return not is_joined(address) and not ray.cluster_resources().get("GPU", 0.0)
 
 
 def preload(*modules: str) -> None:

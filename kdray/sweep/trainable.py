@@ -10,10 +10,14 @@ import torch
 from ray import tune
 
 from kdray.config.sections import Evaluation
+from kdray.models.outputs import release_memory
 from kdray.preparation import PreparedSweep
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import trial_config
+from kdray.sweep.failures import may_pass
+from kdray.training.checkpoint import kept_epochs
+from kdray.training.course import Checkpoints
 from kdray.trial import TrialError, run_trial
 from kdray.trial_folder import Failure, TrialSetup, store_failed, store_finished
 
@@ -31,6 +35,7 @@ class Shared:
         selection_metric: The metric that selects the best epoch.
         threads: Torch threads of a trial.
         keep_weights: Whether the student is written.
+        checkpoint_interval_s: Least time between two checkpoints of a trial.
     """
 
     prepared: ray.ObjectRef
@@ -39,22 +44,37 @@ class Shared:
     selection_metric: str
     threads: int
     keep_weights: bool
+    checkpoint_interval_s: float
 
 
 def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
     """Runs one trial in a Ray worker; its result is on disk before Ray hears of it.
+
+    A trial that Ray tries again, because its worker or node was lost, goes on from its last
+    checkpoint, and is not done again if its result is there.
 
     Args:
         config: What `StudySearch.suggest` returned.
         shared: What every trial gets.
 
     Raises:
-        TrialError: If the trial failed; that is on disk as well.
+        TrialError: If the trial failed for what may pass; Ray tries it again. One that failed for
+            good is on disk.
     """
     torch.set_num_threads(shared.threads)
     folder = SweepFolder(shared.root)
     setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
-    start, reports = time.perf_counter(), list[EpochReport]()
+    if folder.result(setup.trial_id) is None:
+        try:
+            _run(setup, folder, shared)
+        finally:
+            release_memory()
+    tune.report({"finished": True})
+
+
+def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
+    kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s)
+    start, reports = time.perf_counter(), kept_epochs(kept)
 
     def on_epoch(report: EpochReport) -> None:
         reports.append(report)
@@ -69,13 +89,14 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
 
     try:
         trial = trial_config(setup.sections, shared.evaluation, shared.selection_metric)
-        finished = run_trial(trial, _prepared(shared), on_epoch)
+        finished = run_trial(trial, _prepared(shared), on_epoch, kept)
     except TrialError as error:
+        if may_pass(error):
+            raise
         failure = Failure(error.stage, error.reason, time.perf_counter() - start)
         store_failed(folder, setup, failure, reports)
-        raise
+        return
     store_finished(folder, setup, finished, shared.keep_weights)
-    tune.report({"epoch": finished.epochs[-1].epoch, "finished": True})
 
 
 def _prepared(shared: Shared) -> PreparedSweep:

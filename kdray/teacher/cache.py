@@ -108,6 +108,15 @@ def content_key(digest: str, config: Mapping[str, Any], tokenizer: Any, dataset:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def data_digest(splits: Mapping[str, Dataset]) -> str:
+    """Returns a SHA-256 of the token ids and targets of every split."""
+    described = {
+        name: [_digest(part.columns["input_ids"]), _digest(part.targets)]
+        for name, part in splits.items()
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
 def _digest(column: Ragged | np.ndarray) -> str:
     values = column.values if isinstance(column, Ragged) else column
     shape = f"{values.dtype} {values.shape} {getattr(column, 'pad', None)} "

@@ -41,7 +41,7 @@ def written_teacher(
 def load_verified(folder: SweepFolder) -> Verified:
     """Returns what verification found when the teacher was prepared."""
     found = _read(folder)
-    values = {part.name: found[part.name] for part in fields(Verified)}
+    values = {part.name: found[part.name] for part in fields(Verified) if part.name in found}
     return Verified(**values | {"problems": tuple(found["problems"])})
 
 

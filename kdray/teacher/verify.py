@@ -25,6 +25,7 @@ class Verified:
         digest: Of the verified weights.
         metric: The metric that was asked for.
         minimum: Its least value that is good enough.
+        data_digest: Of the data; empty for a sweep of before it was kept.
     """
 
     passed: bool
@@ -34,6 +35,7 @@ class Verified:
     digest: str
     metric: str
     minimum: float
+    data_digest: str = ""
 
 
 def verify(

@@ -51,16 +51,22 @@ class Sweep:
     """Books of a sweep whose trials end at once, as the test says."""
 
     def __init__(self, config: SweepConfig, folder: SweepFolder) -> None:
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.halts = config, folder, list[str]()
         folder.teacher.mkdir(parents=True, exist_ok=True)
         folder.verification_json.write_text(json.dumps(VERIFICATION), encoding="utf-8")
         self.record, self.score = Tags(), Score(Console(file=io.StringIO()), config.objectives, 9)
-        self.books = Bookkeeping(config, folder, self.record, self.score, 1)
+        searcher: Any = SimpleNamespace(config=config, folder=folder, halt=self.halts.append)
+        self.books = Bookkeeping(searcher, self.record, self.score, 1)
 
     def end(self, trial_id: str, quality: float, size: float, status: Any = "completed") -> None:
         metrics = {"macro_f1": quality, "size_mb": size}
         write_text(self.folder.student(trial_id) / "config.json", "{}")
         write_trial(self.folder, TrialResult(trial_id, status, metrics=metrics))
+        drawn = {"trial_id": trial_id, "sections": {}, "parameters": {}}
+        self.books.on_trial_complete(0, [], SimpleNamespace(config=drawn))
+
+    def fail(self, trial_id: str, error: str) -> None:
+        write_trial(self.folder, TrialResult(trial_id, "failed", stage="distil", error=error))
         drawn = {"trial_id": trial_id, "sections": {}, "parameters": {}}
         self.books.on_trial_complete(0, [], SimpleNamespace(config=drawn))
 
@@ -107,3 +113,21 @@ def test_all_students_stay_if_all_are_to_be_kept(tmp_path: Path) -> None:
     sweep.end("0000", 0.5, 4.0)
     sweep.end("0001", 0.6, 3.0)
     assert sweep.students() == ["0000", "0001"]
+
+
+def test_a_sweep_whose_first_five_trials_fail_for_one_reason_is_halted(tmp_path: Path) -> None:
+    sweep = Sweep(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    for index in range(7):
+        assert len(sweep.halts) == (index >= 5)
+        sweep.fail(f"{index:04d}", "no such device")
+    assert sweep.halts == ["the first 5 trials all failed for one reason: distil: no such device"]
+
+
+@pytest.mark.parametrize("other", [0, 2, 4])
+def test_a_sweep_goes_on_where_one_of_the_first_five_ended_otherwise(
+    tmp_path: Path, other: int
+) -> None:
+    sweep = Sweep(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    for index in range(12):
+        sweep.fail(f"{index:04d}", "another" if index == other else "no such device")
+    assert sweep.halts == []

@@ -13,6 +13,8 @@ from kdray.evaluation.metrics import selection_metric
 from kdray.reporting.objectives import objective, reference_point
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
+from kdray.training.checkpoint import kept_epochs
+from kdray.training.course import Checkpoints
 
 # The reports of each trial by its id, epoch by epoch.
 History = Mapping[str, Sequence[EpochReport]]
@@ -50,9 +52,20 @@ def criteria_of(objectives: Mapping[str, Direction], verification: Mapping[str, 
 
 
 def past(folder: SweepFolder) -> dict[str, list[EpochReport]]:
-    """Returns the reports of every trial on disk that did not fail."""
-    ended = [result.trial_id for result in folder.results() if result.status != "failed"]
-    return {trial_id: folder.epochs(trial_id) for trial_id in ended}
+    """Returns the reports of every trial on disk that did not fail.
+
+    Of one that was cut off those up to its checkpoint, from which it goes on.
+    """
+    ended = {result.trial_id: result.status for result in folder.results()}
+    reports = {
+        trial_id: folder.epochs(trial_id)
+        for trial_id, status in ended.items()
+        if status != "failed"
+    }
+    for state in (folder.root / "checkpoints").glob("[!.]*"):
+        if state.name not in ended and (epochs := kept_epochs(Checkpoints(state, 0.0))):
+            reports[state.name] = epochs
+    return reports
 
 
 def best_epoch(reports: Sequence[EpochReport], metric: str) -> EpochReport:

@@ -1,0 +1,210 @@
+"""A sweep of a thousand trials over 64 slots: does the driver keep up, and is anything lost?
+
+    python benchmarks/scale.py --trials 1000 --nodes 8 --slots 8
+
+A cluster of real Ray nodes on this machine, each with virtual cores, more of them than there are.
+The driver is a user's: Optuna's TPE with two objectives and four drawn parameters, MLflow in
+SQLite, trial folders, tables, report. Trials are stubs: they report three epochs, write a result
+that follows from what was drawn, and import neither torch nor transformers, so that 64 workers fit
+into the memory of one machine. Prints what the driver used in each quarter of the trials, and JSON
+in the last line; exit code 1 if a trial is lost or the three stores do not agree.
+"""
+
+import argparse
+import io
+import itertools
+import json
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psutil
+import yaml
+from rich.console import Console
+
+from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.records import EpochReport, TrialResult
+
+SHAPE = {"layers": 1, "hidden_size": 16, "heads": 2, "intermediate_size": 32}
+SPACE: dict[str, Any] = {
+    "name": "scale",
+    "data": {"source": "synthetic", "train_rows": 200, "validation_rows": 80, "test_rows": 80},
+    "teacher": {
+        "architecture": SHAPE | {"vocabulary_size": 400},
+        "training": {"epochs": 1},
+        "verify": {"minimum": 0.0},
+    },
+    "student": {"layers": 1},
+    "pruning": {"method": "magnitude", "ratio": {"uniform": [0.2, 0.8]}},
+    "distillation": {
+        "method": "logit",
+        "alpha": {"uniform": [0.1, 0.9]},
+        "temperature": {"uniform": [1, 8]},
+    },
+    "training": {"epochs": 3, "learning_rate": {"loguniform": [1e-4, 2e-3]}},
+}
+EPOCHS = 3
+
+
+def stub_trial(config: dict[str, Any], shared: tuple[str, float]) -> None:
+    """Runs in a Ray worker: reports three epochs and writes a result."""
+    from ray import tune
+
+    root, seconds = shared
+    metrics, reports = outcome(config["parameters"]), list[EpochReport]()
+    for epoch in range(1, EPOCHS + 1):
+        time.sleep(seconds / EPOCHS)
+        reports.append(EpochReport(epoch, EPOCHS, metrics, {"loss": 1.0}, seconds / EPOCHS))
+        tune.report({"epoch": epoch, "report": reports[-1].to_json(), "duration_s": seconds})
+    result = TrialResult(
+        config["trial_id"],
+        "completed",
+        parameters=config["parameters"],
+        metrics=metrics,
+        epochs=EPOCHS,
+        selected_epoch=EPOCHS,
+        duration_s=seconds,
+    )
+    write_trial(SweepFolder(Path(root)), result, reports)
+    tune.report({"finished": True})
+
+
+def outcome(parameters: dict[str, Any]) -> dict[str, float]:
+    """Returns a trade-off of quality and size for the sampler to find."""
+    ratio = parameters["pruning.ratio"]
+    off = abs(parameters["distillation.alpha"] - 0.5)
+    quality, size = 0.8 - 0.3 * ratio**2 - 0.2 * off, 1.0 - 0.8 * ratio
+    found = dict.fromkeys(("macro_f1", "accuracy", "test_macro_f1", "test_accuracy"), quality)
+    return found | {"size_mb": size, "teacher_size_mb": 1.2}
+
+
+class Sampler(threading.Thread):
+    """Looks twice a second at what the driver has used, and how many trials are done."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.done = folder, threading.Event()
+        self.seen: list[tuple[int, float, float]] = []
+        self.peak_mb = 0.0
+
+    def run(self) -> None:
+        """Samples until the sweep is done."""
+        process = psutil.Process()
+        while not self.done.wait(0.5):
+            trials = self.folder.root / "trials"
+            count = sum(1 for _ in trials.glob("[!.]*")) if trials.exists() else 0
+            used = process.cpu_times()
+            self.seen.append((count, time.monotonic(), used.user + used.system))
+            self.peak_mb = max(self.peak_mb, process.memory_info().rss / 1e6)
+
+    def quarters(self, trials: int) -> list[dict[str, float]]:
+        """Returns wall and CPU seconds of the driver a trial, in each quarter of the trials."""
+        marks = [
+            next(row for row in self.seen if row[0] >= min(trials, max(1, trials * k // 4)))
+            for k in range(5)
+        ]
+        return [
+            {
+                "wall_s": (stop[1] - start[1]) / (stop[0] - start[0]),
+                "driver_cpu_s": (stop[2] - start[2]) / (stop[0] - start[0]),
+            }
+            for start, stop in itertools.pairwise(marks)
+        ]
+
+
+def lost(folder: SweepFolder, trials: int) -> list[str]:
+    """Returns what is missing or does not agree between trial folders, Optuna and MLflow."""
+    from mlflow import MlflowClient
+    from optuna.trial import TrialState
+
+    from kdray.commands import past_config
+    from kdray.sweep.search import open_study
+
+    ids = [result.trial_id for result in folder.results() if result.status == "completed"]
+    states = Counter(trial.state for trial in open_study(past_config(folder), folder, 0).trials)
+    client = MlflowClient(f"sqlite:///{folder.root.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(folder.name)
+    runs = client.search_runs([experiment.experiment_id], max_results=trials + 10)
+    found = {
+        "results": len(set(ids)),
+        "Optuna": states[TrialState.COMPLETE],
+        "MLflow": sum(run.info.status == "FINISHED" for run in runs) - 1,
+    }
+    wrong = [f"{name}: {count} of {trials}" for name, count in found.items() if count != trials]
+    return wrong + [f"Optuna: {n} {state.name}" for state, n in states.items() if state.value != 1]
+
+
+def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Runs the sweep and returns what the driver used."""
+    from kdray.loading import load_sweep_config
+    from kdray.sweep import run, tuning
+
+    search = {"trials": given.trials, "keep": "none"}
+    file = scratch / "scale.yaml"
+    file.write_text(yaml.safe_dump(SPACE | {"search": search}), encoding="utf-8")
+    folder = SweepFolder(scratch / "runs" / "scale")
+    sampler = Sampler(folder)
+    sampler.start()
+    stubs = mock.patch.object(tuning, "sweep_trial", stub_trial)
+    what = (str(folder.root), given.seconds)
+    shared = mock.patch.object(run, "_shared", return_value=what)
+    with stubs, shared:
+        launch = run.Launch("benchmarks/scale.py", given.address)
+        run.run_sweep(load_sweep_config(file), folder, launch, Console(file=io.StringIO()))
+    sampler.done.set()
+    sampler.join()
+    size = sum(path.stat().st_size for path in folder.root.rglob("*") if path.is_file())
+    return {
+        "trials": given.trials,
+        "slots": given.nodes * given.slots,
+        "quarters": sampler.quarters(given.trials),
+        "driver_peak_mb": sampler.peak_mb,
+        "disk_mb": size / 1e6,
+        "lost": lost(folder, given.trials),
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """Prints a row a quarter, then the rest."""
+    print(f"{'quarter':>8}{'wall a trial':>15}{'driver CPU a trial':>21}")
+    for number, row in enumerate(found["quarters"], 1):
+        print(f"{number:8}{row['wall_s']:14.3f}s{row['driver_cpu_s']:20.3f}s")
+    print(f"{found['trials']} trials over {found['slots']} slots")
+    print(f"driver: at most {found['driver_peak_mb']:.0f} MB; disk: {found['disk_mb']:.1f} MB")
+    print("lost: " + (", ".join(found["lost"]) or "nothing"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Starts the cluster, measures, and returns 1 if anything was lost."""
+    from ray.cluster_utils import Cluster
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--nodes", type=int, default=8)
+    parser.add_argument("--slots", type=int, default=8, help="a node")
+    parser.add_argument("--seconds", type=float, default=1.0, help="a stub trial")
+    given = parser.parse_args(arguments)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    given.address = cluster.address
+    try:
+        for _ in range(given.nodes):
+            cluster.add_node(num_cpus=given.slots, object_store_memory=100_000_000)
+        with tempfile.TemporaryDirectory() as scratch:
+            found = measure(given, Path(scratch))
+    finally:
+        import ray
+
+        ray.shutdown()
+        cluster.shutdown()
+    show(found)
+    print(json.dumps(found))
+    return 1 if found["lost"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

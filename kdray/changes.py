@@ -1,0 +1,60 @@
+"""Whether a search-space file still says what a sweep began with."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdray.config.drawing import flatten
+from kdray.config.validation import shown, within
+from kdray.errors import ConfigError, Problem
+from kdray.loading import load_sweep_config
+from kdray.schema import SweepConfig
+
+# Where and how long a sweep runs may change at any time; what is searched may not.
+FREE = ("name", "resources", "tracking", "search.trials", "search.time_budget_s")
+_GONE = object()
+
+
+def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> None:
+    """Checks that a sweep's file, if it is still there, holds the search space it was begun with.
+
+    Args:
+        begun: What the sweep was begun with.
+        source: Its `path`, `overrides` and `profile`; empty if unknown.
+
+    Raises:
+        ConfigError: With every difference.
+    """
+    if not source or not Path(source["path"]).is_file():
+        return
+    profile = source["profile"]
+    there = profile if profile and Path(profile).is_file() else None
+    now = load_sweep_config(source["path"], source["overrides"], there)
+    problems = differences(begun.content, now.content)
+    if problems:
+        way_out = (
+            "put it back; or search the new space with `kdray sweep`; or go on with the old one "
+            "with `kdray resume … --as-begun`"
+        )
+        head = f"{source['path']} has changed since the sweep began ({way_out}), and"
+        raise ConfigError(problems, head)
+
+
+def differences(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:
+    """Returns what is not the same in two search spaces, by dotted key."""
+    before, after = (_leaves(content) for content in (begun, now))
+    return [
+        Problem(key, f"began with {_told(before, key)}, but is {_told(after, key)} now")
+        for key in {**before, **after}
+        if before.get(key, _GONE) != after.get(key, _GONE)
+        and not any(within(key, free) for free in FREE)
+    ]
+
+
+def _leaves(content: Mapping[str, Any]) -> dict[str, Any]:
+    return flatten(json.loads(json.dumps(dict(content), default=str)))
+
+
+def _told(leaves: Mapping[str, Any], key: str) -> str:
+    return shown(leaves[key]) if key in leaves else "nothing"

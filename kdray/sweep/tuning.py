@@ -1,0 +1,78 @@
+"""The part of a sweep that Ray Tune runs: trials, until they are done or someone stops them."""
+
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray import tune
+
+from kdray.sweep.bookkeeping import Bookkeeping
+from kdray.sweep.resources import Slot
+from kdray.sweep.schedulers.early_stopping import make_scheduler
+from kdray.sweep.search import StudySearch
+from kdray.sweep.starting import quiet_ray
+from kdray.sweep.trainable import Shared, sweep_trial
+from kdray.sweep.watchdog import Watchdog
+
+
+def tune_trials(
+    searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, trials: int
+) -> bool:
+    """Runs trials until they are done, the time is over, the search halts, or Ctrl-C.
+
+    Args:
+        searcher: Where configurations come from.
+        shared: What every trial gets.
+        slot: Resources of a trial, and how many run side by side at most.
+        books: Takes what happens.
+        trials: How many.
+
+    Returns:
+        Whether the time was over.
+    """
+    if trials <= 0:
+        return False
+    quiet_ray()
+    config, folder = searcher.config, searcher.folder
+    callbacks: list[tune.Callback] = [books]
+    if config.search.trial_timeout_s is not None:
+        callbacks.append(Watchdog(config.search.trial_timeout_s, folder, slot.threads))
+    start, budget = time.monotonic(), config.search.time_budget_s
+    with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, _signals():
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(sweep_trial, shared=shared),
+                {"cpu": slot.cpus, "gpu": slot.gpus},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=make_scheduler(config, folder, slot.threads),
+                num_samples=trials,
+                max_concurrent_trials=None if slot.may_grow else slot.concurrent,
+                reuse_actors=True,
+                time_budget_s=budget,
+            ),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=scratch,
+                verbose=0,
+                callbacks=callbacks,
+                failure_config=tune.FailureConfig(max_failures=config.search.max_failures),
+            ),
+        )
+        tuner.fit()
+    return budget is not None and time.monotonic() - start >= budget
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Lets SIGTERM, as a cluster's scheduler sends it, stop a sweep as Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+"""Sweeps that are killed: real processes, real signals; afterwards all three stores agree."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+from ray.cluster_utils import Cluster
+
+from kdray.commands import past_config
+from kdray.reporting.reading import read_summary, read_verification
+from kdray.results.folder import SweepFolder
+from kdray.sweep.search import TRIAL_ID, open_study
+from tests.tiny_sweep import write_space
+
+pytestmark = pytest.mark.slow
+TRIALS, OUTPUT, LOG = 24, "runs", "log.txt"
+SPACE: dict[str, Any] = {
+    "training": {"epochs": 6},
+    "search": {"trials": TRIALS, "checkpoint_interval_s": 0},
+}
+ENDED = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}
+
+
+@contextmanager
+def driver(place: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs kdray somewhere in a process group of its own, which is gone after the block."""
+    command = [sys.executable, "-m", "kdray", *map(str, arguments)]
+    log = (place / LOG).open("w")
+    process = subprocess.Popen(
+        command,
+        cwd=place,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+def run(place: Path, *arguments: str | Path) -> str:
+    """Runs kdray to its end and returns what it printed."""
+    with driver(place, *arguments) as process:
+        process.wait(timeout=300)
+    text = (place / LOG).read_text()
+    assert process.returncode == 0, text
+    return text
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, "it has ended already"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def written(folder: SweepFolder) -> dict[str, bytes]:
+    """Returns every result that there is."""
+    files = (folder.root / "trials").glob("[!.]*/result.json")
+    return {file.parent.name: file.read_bytes() for file in files}
+
+
+def check_agreement(folder: SweepFolder, trials: int) -> None:
+    """Checks that trial folders, Optuna and MLflow say the same, and that nothing is left over."""
+    results = {result.trial_id: result for result in folder.results()}
+    assert sorted(results) == [f"{number:04d}" for number in range(trials)]
+    study = open_study(past_config(folder), folder, 0)
+    told = Counter(
+        (trial.user_attrs[TRIAL_ID], trial.state)
+        for trial in study.get_trials()
+        if trial.state not in (TrialState.WAITING, TrialState.FAIL)
+    )
+    assert told == Counter((i, ENDED[r.status]) for i, r in results.items() if r.status != "failed")
+    client = MlflowClient(f"sqlite:///{folder.root.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(folder.name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
+    nested = [run.data.tags["trial_id"] for run in runs if "trial_id" in run.data.tags]
+    assert sorted(nested) == sorted(results)
+    assert len(runs) == trials + 1
+    summary = read_summary(folder)
+    kept = sorted(path.name for path in (folder.root / "students").iterdir())
+    assert kept == sorted(summary["front"])
+    assert not list((folder.root / "checkpoints").glob("*"))
+
+
+def test_a_sweep_killed_at_ten_random_moments_ends_as_if_it_never_was(tmp_path: Path) -> None:
+    space = write_space(tmp_path, **SPACE)
+    folder, rng = SweepFolder(tmp_path / "runs" / "tiny"), random.Random(0)
+    before: dict[str, bytes] = {}
+    for kill in range(10):
+        begun = folder.sweep_yaml.exists()
+        arguments = ["resume", folder.root] if begun else ["sweep", space, "--output", OUTPUT]
+        with driver(tmp_path, *arguments) as process:
+            if kill % 2:
+                # In the midst of trials: some epochs after one more has ended.
+                wait_for(lambda: len(written(folder)) > len(before), process)  # noqa: B023
+                time.sleep(rng.uniform(0, 0.5))
+            else:
+                time.sleep(rng.uniform(0, 9))
+            process.kill()
+        assert {trial_id: written(folder).get(trial_id) for trial_id in before} == before
+        before = written(folder)
+    assert len(before) < TRIALS, "the last resume has something to do"
+    run(tmp_path, "resume", folder.root)
+    assert {trial_id: written(folder)[trial_id] for trial_id in before} == before
+    check_agreement(folder, TRIALS)
+    assert read_verification(folder)["forward_examples"] == 200
+    run(tmp_path, "resume", folder.root, "--trials", str(TRIALS + 4))
+    check_agreement(folder, TRIALS + 4)
+
+
+def test_a_trial_that_was_cut_off_ends_as_it_would_have(tmp_path: Path) -> None:
+    space = write_space(tmp_path, training={"epochs": 40}, search={"checkpoint_interval_s": 0})
+    folder = SweepFolder(tmp_path / "runs" / "tiny")
+    with driver(tmp_path, "sweep", space, "--output", OUTPUT, "--trials", "1") as process:
+        wait_for(folder.checkpoint("0000").exists, process)
+        process.kill()
+    text = run(tmp_path, "resume", folder.root)
+    assert "trial 0000 completed" in text
+    assert "is the same as in the sweep" in run(tmp_path, "trial", folder.root, "0000")
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM]])
+def test_a_sweep_that_is_stopped_says_how_to_go_on_and_does(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    with driver(tmp_path, "sweep", space, "--output", OUTPUT) as process:
+        wait_for(lambda: bool(written(folder)), process)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.3)
+        process.wait(timeout=120)
+    text = (tmp_path / LOG).read_text()
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    if len(signals) == 1:
+        assert f"kdray resume {folder.root}" in text
+    run(tmp_path, "resume", folder.root)
+    check_agreement(folder, TRIALS)
+
+
+def test_a_sweep_goes_on_when_a_node_is_lost(tmp_path: Path) -> None:
+    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
+        arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster.address]
+        with driver(tmp_path, *arguments) as process:
+            wait_for(lambda: len(written(folder)) >= 2, process)
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            process.wait(timeout=400)
+        assert process.returncode == 0, (tmp_path / LOG).read_text()
+    finally:
+        cluster.shutdown()
+    check_agreement(folder, TRIALS)
+    assert {result.status for result in folder.results()} == {"completed"}
+    assert read_verification(folder)["forward_examples"] == 200

@@ -1,6 +1,7 @@
 """Why a trial failed, and whether it may go better another time."""
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,13 @@ def may_pass(error: BaseException) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Returns whether it was for want of space on a disk."""
-    return any(isinstance(cause, OSError) and cause.errno in FULL for cause in _causes(error))
+    return any(_says_full(cause) for cause in _causes(error))
+
+
+def _says_full(cause: BaseException) -> bool:
+    # Libraries that are not written in Python raise errors of their own, with the system's words.
+    words = any(os.strerror(number) in str(cause) for number in FULL)
+    return words or (isinstance(cause, OSError) and cause.errno in FULL)
 
 
 def has_no_space(folder: Path) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import kdray.trial
+from safetensors import SafetensorError
+
 from kdray.errors import DivergedError
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, Stage
@@ -58,6 +60,7 @@ def do(deed: str) -> None:
         "diverge": DivergedError("the loss is not finite"),
         "network": ConnectionResetError("the network was away"),
         "full": OSError(errno.ENOSPC, "No space left on device"),
+        "full, says a library": SafetensorError("I/O error: No space left on device (os error 28)"),
     }
     if deed in errors:
         raise TrialError(stage, str(errors[deed])) from errors[deed]

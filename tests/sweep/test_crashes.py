@@ -22,6 +22,7 @@ from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder
 from kdray.sweep.search import TRIAL_ID, open_study
 from tests.tiny_sweep import write_space
+from tests.tracking.server import Server
 
 pytestmark = pytest.mark.slow
 TRIALS, OUTPUT, LOG = 24, "runs", "log.txt"
@@ -77,7 +78,7 @@ def written(folder: SweepFolder) -> dict[str, bytes]:
     return {file.parent.name: file.read_bytes() for file in files}
 
 
-def check_agreement(folder: SweepFolder, trials: int) -> None:
+def check_agreement(folder: SweepFolder, trials: int, store: Path | None = None) -> None:
     """Checks that trial folders, Optuna and MLflow say the same, and that nothing is left over."""
     results = {result.trial_id: result for result in folder.results()}
     assert sorted(results) == [f"{number:04d}" for number in range(trials)]
@@ -88,7 +89,7 @@ def check_agreement(folder: SweepFolder, trials: int) -> None:
         if trial.state not in (TrialState.WAITING, TrialState.FAIL)
     )
     assert told == Counter((i, ENDED[r.status]) for i, r in results.items() if r.status != "failed")
-    client = MlflowClient(f"sqlite:///{folder.root.parent / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{store or folder.root.parent / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(folder.name)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
@@ -96,6 +97,10 @@ def check_agreement(folder: SweepFolder, trials: int) -> None:
     nested = [run.data.tags["trial_id"] for run in runs if "trial_id" in run.data.tags]
     assert sorted(nested) == sorted(results)
     assert len(runs) == trials + 1
+    for run in runs:
+        if (trial_id := run.data.tags.get("trial_id")) is not None:
+            told_epochs = client.get_metric_history(run.info.run_id, "train_loss")
+            assert len(told_epochs) == results[trial_id].epochs
     summary = read_summary(folder)
     kept = sorted(path.name for path in (folder.root / "students").iterdir())
     assert kept == sorted(summary["front"])
@@ -175,3 +180,25 @@ def test_a_sweep_goes_on_when_a_node_is_lost(tmp_path: Path) -> None:
     check_agreement(folder, TRIALS)
     assert {result.status for result in folder.results()} == {"completed"}
     assert read_verification(folder)["forward_examples"] == 200
+
+
+def test_a_sweep_whose_mlflow_server_goes_away_for_a_while_is_recorded_whole(
+    tmp_path: Path,
+) -> None:
+    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    server = Server(tmp_path)
+    server.start()
+    try:
+        uri = f"tracking.uri=http://127.0.0.1:{server.port}"
+        with driver(tmp_path, "sweep", space, "--output", OUTPUT, "--set", uri) as process:
+            wait_for(lambda: len(written(folder)) >= 3, process)
+            server.kill()
+            wait_for(lambda: len(written(folder)) >= 12, process)
+            server.start()
+            process.wait(timeout=400)
+        text = (tmp_path / LOG).read_text()
+        assert process.returncode == 0, text
+        assert "warning" not in text
+        check_agreement(folder, TRIALS, tmp_path / "server.db")
+    finally:
+        server.kill()

@@ -107,9 +107,12 @@ def test_a_sweep_stops_when_the_first_five_trials_fail_for_one_reason(output: Pa
     assert (folder.root / "trials.csv").exists()
 
 
-def test_a_full_disk_fails_no_trial_but_stops_the_sweep_which_then_goes_on(output: Path) -> None:
-    deeds = {"0000": [], "0001": ["full", "full"], "0002": []}
-    config, folder = planned(output, "full", deeds)
+@pytest.mark.parametrize("deed", ["full", "full, says a library"])
+def test_a_full_disk_fails_no_trial_but_stops_the_sweep_which_then_goes_on(
+    output: Path, deed: str
+) -> None:
+    deeds = {"0000": [], "0001": [deed, deed], "0002": []}
+    config, folder = planned(output, f"full{len(deed)}", deeds)
     with pytest.raises(SweepError, match=r"a disk is full.*kdray resume"):
         swept(config, folder)
     assert {result.status for result in folder.results()} == {"completed"}

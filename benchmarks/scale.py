@@ -122,7 +122,7 @@ def lost(folder: SweepFolder, trials: int) -> list[str]:
     from mlflow import MlflowClient
     from optuna.trial import TrialState
 
-    from kdray.commands import past_config
+    from kdray.locations import past_config
     from kdray.sweep.search import open_study
 
     ids = [result.trial_id for result in folder.results() if result.status == "completed"]

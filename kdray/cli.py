@@ -24,7 +24,7 @@ Space = Annotated[Path, typer.Argument(help="Search-space file (YAML).")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, as often as you like.")
 ]
-Folder = Annotated[Path, typer.Argument(help="A sweep's folder, runs/NAME.")]
+Folder = Annotated[str, typer.Argument(help="A sweep's folder, runs/NAME, or its URI.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -41,14 +41,17 @@ def sweep(
     space: Space,
     profile: Annotated[Path | None, typer.Option(help="Where and how it runs (YAML).")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in all.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder of sweeps [default: runs].")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Folder of sweeps, or a URI [default: runs].")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of this sweep.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto.")] = None,
     assignments: Assignments = None,
 ) -> None:
     """Search a space: prepare, run trials, track, report."""
-    from kdray.commands import launch_sweep, new_folder, output_folder
+    from kdray.commands import launch_sweep
     from kdray.loading import load_sweep_config
+    from kdray.locations import new_folder, output_folder
 
     config = load_sweep_config(space, _assigned(assignments, trials, name), profile)
     folder = new_folder(output or output_folder(profile), config.name, asked=name is not None)

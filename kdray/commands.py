@@ -1,5 +1,6 @@
 """What the commands do, once the command line is read."""
 
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kdray.changes import check_unchanged
-from kdray.config.loading import Document, read_document, with_overrides
 from kdray.errors import ConfigError, Problem, StoppedError
-from kdray.loading import load_sweep_config, parse_sweep_config
-from kdray.profile import profile_output
+from kdray.loading import load_sweep_config
+from kdray.locations import past_config, sweep_folder
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.results.folder import SweepFolder, written_whole
 from kdray.schema import SweepConfig
@@ -47,21 +47,8 @@ def launch_sweep(
     show_end(run_sweep(config, folder, Launch(command, address), console), folder, console)
 
 
-def output_folder(profile: Path | None) -> Path:
-    """Returns the folder of sweeps that a profile names, or `runs`.
-
-    Raises:
-        ConfigError: If the profile names none that can be one.
-    """
-    named = profile_output(read_document(profile)) if profile is not None else None
-    if named is not None and "://" in named:
-        message = f"must be a folder that every node sees; a URI is not supported, got {named!r}"
-        raise ConfigError([Problem("output", message)], str(profile))
-    return Path(named or "runs")
-
-
 def resume_sweep(
-    folder: Path, trials: int | None, address: str | None, as_begun: bool = False
+    folder: str, trials: int | None, address: str | None, as_begun: bool = False
 ) -> None:
     """Goes on with a sweep where it was cut off.
 
@@ -75,39 +62,11 @@ def resume_sweep(
         ConfigError: If the folder holds no sweep, or its file has changed.
     """
     more = [f"search.trials={trials}"] if trials is not None else []
-    target = SweepFolder(folder.resolve())
+    target = sweep_folder(folder, writable=True)
     config = past_config(target, more)
     if not as_begun:
         check_unchanged(config, read_sweep(target).get("source") or {})
     launch_sweep(config, target, "", address)
-
-
-def new_folder(output: Path, name: str, asked: bool) -> SweepFolder:
-    """Returns a folder that is not there yet: NAME, else NAME-2, NAME-3 and so on.
-
-    Raises:
-        ConfigError: If the user asked for a name that is there.
-    """
-    root = output.resolve() / name
-    if asked and root.exists():
-        message = f"{root} is there already; take another name, or `kdray resume {root}`"
-        raise ConfigError([Problem("--name", message)])
-    number = 2
-    while root.exists():
-        root = output.resolve() / f"{name}-{number}"
-        number += 1
-    return SweepFolder(root)
-
-
-def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepConfig:
-    """Returns the configuration that a sweep was run with.
-
-    Raises:
-        ConfigError: If the folder holds no sweep.
-    """
-    written = read_sweep(folder)
-    document = Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))
-    return parse_sweep_config(with_overrides(document, assignments), begun=True)
 
 
 def run_one_trial(
@@ -171,12 +130,12 @@ def _past_trial(folder: SweepFolder, trial_id: str, console: Console) -> Any:
     return finished
 
 
-def remake_report(folder: Path) -> None:
+def remake_report(folder: str) -> None:
     """Writes tables and report of a sweep again, from its trial folders."""
     from kdray.reporting.report import write_report
     from kdray.reporting.summary import write_tables
 
-    target = SweepFolder(folder.resolve())
+    target = sweep_folder(folder)
     busy = sum(result.duration_s for result in target.results())
     seconds, runs = busy, {}
     if target.summary_json.exists():
@@ -185,6 +144,7 @@ def remake_report(folder: Path) -> None:
         runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
     write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs)
     write_report(target)
+    target.share(target.root)
     show_front(target, Console())
 
 
@@ -200,7 +160,9 @@ def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:
             f"warning: MLflow could not record all of it: {ended.unrecorded}", soft_wrap=True
         )
     if not ended.complete:
-        raise StoppedError(f"stopped before the end; go on with `kdray resume {folder.root}`")
+        raise StoppedError(
+            f"stopped before the end; go on with `kdray resume {shlex.quote(folder.address)}`"
+        )
 
 
 def show_front(folder: SweepFolder, console: Console) -> None:
@@ -222,7 +184,7 @@ def show_front(folder: SweepFolder, console: Console) -> None:
 
 
 def take_best(
-    folder: Path,
+    folder: str,
     max_size_mb: float | None,
     min_macro_f1: float | None,
     within: float | None,
@@ -231,7 +193,7 @@ def take_best(
     """Names the best student under constraints, and copies it out."""
     from kdray.reporting.best import Constraints, best_student
 
-    target = SweepFolder(folder.resolve())
+    target = sweep_folder(folder)
     row = best_student(target, Constraints(max_size_mb, min_macro_f1, within))
     console = Console()
     console.print(f"trial {row['trial_id']}", style="bold")
@@ -241,10 +203,11 @@ def take_best(
         console.print(f"{name}: {value}", highlight=False)
     _print_metrics(result.metrics, console)
     student = target.student(row["trial_id"])
+    target.fetch(student)
     if not student.is_dir():
         again = f"kdray trial {folder} {row['trial_id']} --output DIR"
         message = f"has no weights of it (search.keep); make it again with `{again}`"
-        raise ConfigError([Problem(str(folder), message)])
+        raise ConfigError([Problem(folder, message)])
     if output is not None:
         student = copy_student(student, output)
     console.print(f"student: {student}", soft_wrap=True, highlight=False)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from kdray.commands import new_folder, output_folder
 from kdray.config.loading import read_document
 from kdray.errors import ConfigError, Problem, StoppedError, SweepError
 from kdray.loading import load_sweep_config
+from kdray.locations import new_folder, output_folder
 from kdray.profile import profile_output
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -41,7 +41,7 @@ def submit_sweep(
     """
     config = load_sweep_config(space, assignments, profile)
     shared = _shared_output(profile)
-    config = _named(config, Path(shared) if shared else None, output, assignments)
+    config = _named(config, shared, output, assignments)
     client = _connected(address)
     from kdray.sweep.submitting import send_sweep
 
@@ -78,21 +78,21 @@ def _shared_output(profile: Path | None) -> str | None:
     if profile is None or profile_output(read_document(profile)) is None:
         return None
     output = output_folder(profile)
-    if not output.is_absolute():
+    if "://" not in output and not Path(output).is_absolute():
         message = (
             "must be an absolute path that every machine of the cluster sees, because a job runs "
-            f"in a folder of its own, but got {str(output)!r}"
+            f"in a folder of its own, but got {output!r}"
         )
         raise ConfigError([Problem("output", message)], str(profile))
-    return str(output)
+    return output
 
 
 def _named(
-    config: SweepConfig, shared: Path | None, output: Path, assignments: Sequence[str]
+    config: SweepConfig, shared: str | None, output: Path, assignments: Sequence[str]
 ) -> SweepConfig:
     """Returns the sweep with a name that is free, as far as that can be seen from here."""
     asked = any(assignment.startswith("name=") for assignment in assignments)
-    name = new_folder(shared or output, config.name, asked).name
+    name = new_folder(shared or str(output), config.name, asked).name
     if shared is None:
         return config
     return replace(config, name=name, content={**config.content, "name": name})
@@ -145,11 +145,14 @@ def _bring(client: "JobClient", sent: "SentSweep", output: Path, console: Consol
     """Fetches the results, unless they can be seen from here, and says where they are."""
     from kdray.sweep.fetching import fetch, job_of
 
+    if sent.is_stored:
+        console.print(f"results: {sent.folder}", soft_wrap=True, highlight=False)
+        return
     here, target = SweepFolder(Path(sent.folder)), SweepFolder(output.resolve() / sent.name)
     if sent.shared and here.sweep_yaml.is_file():
         target = here
     elif job_of(target) != sent.job_id:
-        target = new_folder(output, sent.name, asked=False)
+        target = new_folder(str(output), sent.name, asked=False)
         console.print("fetching the results", highlight=False)
         if not fetch(client, sent, target, _say):
             return

@@ -1,6 +1,5 @@
 """One trial on disk: enough to read it, and to do it again exactly."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,4 +174,4 @@ def _write(
     if logits is not None:
         files["predictions.npz"] = lambda path: np.savez(path, **dict(logits))
     write_trial(folder, result, epochs, files)
-    shutil.rmtree(folder.checkpoint(setup.trial_id), ignore_errors=True)
+    folder.remove(folder.checkpoint(setup.trial_id))

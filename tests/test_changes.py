@@ -57,7 +57,7 @@ def test_a_resume_with_a_changed_file_is_refused_before_any_work(tmp_path: Path)
     write_text(folder.sweep_yaml, yaml.safe_dump(content))
     write_space(tmp_path, **CHANGED)
     with pytest.raises(ConfigError, match=r"has changed since the sweep began"):
-        resume_sweep(folder.root, None, None)
+        resume_sweep(str(folder.root), None, None)
 
 
 def test_a_study_refuses_a_space_that_it_was_not_begun_with(tmp_path: Path) -> None:

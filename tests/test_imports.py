@@ -14,6 +14,7 @@ ORDER = [
     {"cli"},
     {"submission"},
     {"commands", "methods", "validate"},
+    {"locations"},
     {"sweep"},
     {"parcel"},
     {"trial_folder"},

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kdray.commands import past_config
 from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
+from kdray.locations import past_config
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig

@@ -98,6 +98,29 @@ class SweepFolder:
             raise ConfigError([Problem(str(self.root), message)])
         return trial_id
 
+    @property
+    def address(self) -> str:
+        """What a command calls the sweep."""
+        return str(self.root)
+
+    def exists(self) -> bool:
+        """Returns whether there is something of this name."""
+        return self.root.exists()
+
+    def share(self, *paths: Path) -> None:
+        """Gives other machines what is new in files or folders; a plain folder they see anyway."""
+
+    def fetch(self, *paths: Path) -> None:
+        """Takes what other machines have shared; in a plain folder it is there already."""
+
+    def remove(self, path: Path) -> None:
+        """Deletes a folder of the sweep."""
+        shutil.rmtree(path, ignore_errors=True)
+
+    def students(self) -> list[str]:
+        """Returns the trials whose students are kept."""
+        return sorted(path.name for path in (self.root / "students").glob("[!.]*"))
+
     def result(self, trial_id: str) -> TrialResult | None:
         """Returns the result of a trial, or None if it has not finished."""
         file = self.trial(trial_id) / "result.json"
@@ -184,6 +207,7 @@ def write_trial(
         lines = "".join(report.to_json() + "\n" for report in epochs)
         (staging / "epochs.jsonl").write_text(lines, encoding="utf-8")
         (staging / "result.json").write_text(result.to_json() + "\n", encoding="utf-8")
+    folder.share(folder.student(result.trial_id), folder.trial(result.trial_id))
 
 
 def _tidy(target: Path) -> None:

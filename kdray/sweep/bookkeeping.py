@@ -1,6 +1,5 @@
 """What the driver does when a trial starts, reports or ends: record, show, keep the front."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -88,6 +87,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
         self._front = _front(self._config, list(candidates.values()))
         self._record_end(result, sorted(candidates.keys() - self._front.keys()))
         self._progress.finished(result, self._hypervolume())
+        self._folder.share(self._folder.optuna_log, self._folder.tracking_json)
 
     def _stop_if_all_fail(self, result: TrialResult) -> None:
         """Stops a sweep whose first trials all failed for one reason."""
@@ -108,7 +108,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
             if trial_id != result.trial_id:
                 self._record.tag_trial(trial_id, {"on_front": "false"})
             if self._config.search.keep == "front":
-                shutil.rmtree(self._folder.student(trial_id), ignore_errors=True)
+                self._folder.remove(self._folder.student(trial_id))
 
     def _hypervolume(self) -> float:
         config = self._config
@@ -129,6 +129,6 @@ def drop_dominated(
     if config.search.keep != "front":
         return
     front = set(front_ids(list(results.values()), config.objectives, config.constraints))
-    for student in (folder.root / "students").glob("[!.]*"):
-        if student.name in results and student.name not in front:
-            shutil.rmtree(student)
+    for trial_id in folder.students():
+        if trial_id in results and trial_id not in front:
+            folder.remove(folder.student(trial_id))

@@ -25,7 +25,7 @@ def may_pass(error: BaseException) -> bool:
     A loss that is not finite, or options that do not fit: no.
     """
     passing = (OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
-    return any(isinstance(cause, passing) for cause in _causes(error))
+    return is_full(error) or any(isinstance(cause, passing) for cause in _causes(error))
 
 
 def is_full(error: BaseException) -> bool:

@@ -92,9 +92,11 @@ def free_store_bytes(nodes: Sequence[Mapping[str, float]]) -> float:
 
 def _prepared(config: SweepConfig, place: Place, say: Say) -> PreparedSweep:
     assert place.folder is not None, "a sweep has a folder"
-    if place.folder.verification_json.exists():
-        return rebuild(config, place)
-    return prepare(config, say, place)
+    place.folder.fetch(place.folder.teacher)
+    begun = place.folder.verification_json.exists()
+    prepared = rebuild(config, place) if begun else prepare(config, say, place)
+    place.folder.share(place.folder.teacher)
+    return prepared
 
 
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types

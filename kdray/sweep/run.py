@@ -1,6 +1,7 @@
 """A sweep from beginning to end: prepare, search, track, report."""
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -100,7 +101,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         read_data(config)
     start_ray(launch.address)
     preload("mlflow", "kdray.reporting.report")
-    if is_joined(launch.address):
+    if is_joined(launch.address) and "://" not in folder.address:
         check_every_node_sees(folder.root.parent)
     say = partial(console.print, soft_wrap=True, highlight=False)
     past = past_slot(folder)
@@ -110,6 +111,8 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             prepared = prepare_here(config, folder, say)
         else:
             prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
+            folder.fetch(folder.root)
+    folder.share(folder.root)
     with held(folder.optuna_log):
         record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
         record.open({"kdray": __version__, **flatten(dict(config.content))})
@@ -132,6 +135,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
+    _check_fruits(config, folder, summary, complete)
     return Swept(summary, complete, record.failure)
 
 
@@ -153,7 +157,7 @@ def _shared(
 ) -> Shared:
     return Shared(
         prepared,
-        folder.root,
+        folder,
         config.evaluation,
         selection_metric(config.objectives),
         slot.threads,
@@ -165,27 +169,32 @@ def _shared(
 def finish(
     config: SweepConfig, folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
 ) -> dict[str, Any]:
-    """Writes tables and report, closes the record, and returns the summary.
-
-    Raises:
-        SweepError: If no trial completed.
-    """
+    """Writes tables and report, closes the record, and returns the summary."""
     results = {result.trial_id: result for result in folder.results()}
     if complete:
-        shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+        folder.remove(folder.root / "checkpoints")
     drop_dominated(config, folder, results)
     busy = sum(result.duration_s for result in results.values())
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
     write_report(folder)
+    folder.fetch(*(folder.student(trial_id) for trial_id in summary["front"]))
     record.finish(summary, complete)
+    folder.share(folder.root)
+    return summary
+
+
+def _check_fruits(
+    config: SweepConfig, folder: SweepFolder, summary: dict[str, Any], complete: bool
+) -> None:
+    """Raises a SweepError if no trial completed."""
+    results = folder.results()
     infeasible = config.constraints and summary["trials"]["completed"]
     if results and not summary["front"] and not infeasible:
-        raise SweepError(_no_student(list(results.values()), config.constraints))
+        raise SweepError(_no_student(results, config.constraints))
     if complete and not results:
         raise SweepError(
             f"search.time_budget_s ended before any trial did; give more and {_go_on(folder)}"
         )
-    return summary
 
 
 def _full(folder: SweepFolder) -> str:
@@ -196,7 +205,7 @@ def _full(folder: SweepFolder) -> str:
 
 
 def _go_on(folder: SweepFolder) -> str:
-    return f"go on with `kdray resume {folder.root}`"
+    return f"go on with `kdray resume {shlex.quote(folder.address)}`"
 
 
 def _no_student(results: Sequence[TrialResult], constraints: Bounds) -> str:

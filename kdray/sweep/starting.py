@@ -21,10 +21,11 @@ def start_ray(address: str | None) -> None:
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {} if is_joined(address) else {"include_dashboard": False}
     try:
         ray.init(
-            address=address,
+            # Without an address Ray would join whatever cluster was last started on this machine.
+            address=address if is_joined(address) else "local",
             log_to_driver=False,
             logging_level=logging.ERROR,
             runtime_env={"env_vars": variables},

@@ -18,6 +18,7 @@ from kdray.parcel import SPACE, pack
 from kdray.results.folder import SAFE_NAME
 from kdray.schema import SweepConfig
 from kdray.sweep.job_client import JobClient, LostError
+from kdray.sweep.object_store import child
 
 # On the head, where a cluster has no folder that all its machines see.
 OWN_OUTPUT = "~/kdray-runs"
@@ -31,7 +32,7 @@ class SentSweep:
     Attributes:
         job_id: Ray's id of the job, a safe file name.
         name: Name of the sweep.
-        output: Folder of sweeps on the cluster; `~` is the home on the head.
+        output: Folder of sweeps on the cluster; `~` is the home on the head. Or a URI.
         shared: Whether the user named it, so that this machine may see it too.
         files: The path on the machine that sent it of each file, by the path in the job.
     """
@@ -44,13 +45,19 @@ class SentSweep:
 
     @property
     def folder(self) -> str:
-        """The sweep's folder on the cluster."""
-        return f"{self.output}/{self.name}"
+        """The sweep's folder on the cluster, or its URI."""
+        return child(self.output, self.name) if self.is_stored else f"{self.output}/{self.name}"
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the output is in an object store."""
+        return "://" in self.output
 
     @property
     def inputs(self) -> str:
         """Where the job keeps what it was sent."""
-        return f"{self.output}/.jobs/{self.job_id}"
+        there = f"{OWN_OUTPUT}/{self.job_id}" if self.is_stored else self.output
+        return f"{there}/.jobs/{self.job_id}"
 
 
 def send_sweep(client: JobClient, config: SweepConfig, output: str | None, width: int) -> SentSweep:
@@ -59,7 +66,8 @@ def send_sweep(client: JobClient, config: SweepConfig, output: str | None, width
     Args:
         client: The cluster.
         config: The sweep, its name included.
-        output: A folder of sweeps that all machines of the cluster see; None for one on the head.
+        output: A folder of sweeps that all machines of the cluster see, or a URI; None for one on
+            the head.
         width: Columns of the tables that it prints.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -30,7 +29,7 @@ class Shared:
 
     Attributes:
         prepared: The prepared sweep in Ray's object store.
-        root: The sweep's folder.
+        folder: The sweep's folder.
         evaluation: How students are measured.
         selection_metric: The metric that selects the best epoch.
         threads: Torch threads of a trial.
@@ -39,7 +38,7 @@ class Shared:
     """
 
     prepared: ray.ObjectRef
-    root: Path
+    folder: SweepFolder
     evaluation: Evaluation
     selection_metric: str
     threads: int
@@ -62,7 +61,7 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
             good is on disk.
     """
     torch.set_num_threads(shared.threads)
-    folder = SweepFolder(shared.root)
+    folder = shared.folder
     setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
     if folder.result(setup.trial_id) is None:
         try:
@@ -74,10 +73,12 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
 
 def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
     kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s)
+    folder.fetch(kept.folder)
     start, reports = time.perf_counter(), kept_epochs(kept)
 
     def on_epoch(report: EpochReport) -> None:
         reports.append(report)
+        folder.share(kept.folder)
         tune.report(
             {
                 "epoch": report.epoch,
@@ -105,4 +106,6 @@ def _prepared(shared: Shared) -> PreparedSweep:
     if key not in _PREPARED:
         _PREPARED.clear()
         _PREPARED[key] = ray.get(shared.prepared)
+        if _PREPARED[key].outputs.plan.disk:
+            shared.folder.fetch(shared.folder.teacher_outputs)
     return _PREPARED[key]

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import kdray.trial
 from safetensors import SafetensorError
 
+import kdray.trial
 from kdray.errors import DivergedError
-from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, Stage
 from kdray.sweep import trainable
 from kdray.trial import TrialError
@@ -26,7 +25,7 @@ def misbehaving(given: dict[str, Any], shared: trainable.Shared) -> None:
     The plan holds the deeds of each trial by its id, one for each time that it is begun; after the
     last it goes on as ever.
     """
-    folder = SweepFolder(shared.root)
+    folder = shared.folder
     deeds = json.loads((folder.root / PLAN).read_text())
     begun = folder.root / f"begun-{given['trial_id']}"
     times = len(begun.read_text()) if begun.exists() else 0

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from ray.cluster_utils import Cluster
 
-from kdray.commands import past_config
+from kdray.locations import past_config
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder
 from kdray.sweep.search import TRIAL_ID, open_study
@@ -202,3 +202,12 @@ def test_a_sweep_whose_mlflow_server_goes_away_for_a_while_is_recorded_whole(
         check_agreement(folder, TRIALS, tmp_path / "server.db")
     finally:
         server.kill()
+
+
+def test_a_sweep_without_an_address_does_not_join_a_cluster_of_this_machine(tmp_path: Path) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        run(tmp_path, "sweep", write_space(tmp_path), "--output", OUTPUT, "--trials", "1")
+    finally:
+        cluster.shutdown()
+    check_agreement(SweepFolder(tmp_path / "runs" / "tiny"), 1)

@@ -173,12 +173,13 @@ def without_timings(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def test_a_time_budget_that_is_too_short_is_said_and_the_sweep_can_go_on(output: Path) -> None:
     config = tiny_config(
-        output, name="hasty", training={"epochs": 500}, search={"time_budget_s": 4.0}
+        output, name="hasty", training={"epochs": 60}, search={"time_budget_s": 0.5}
     )
     folder = SweepFolder(output / "hasty")
     with pytest.raises(SweepError, match=r"time_budget_s ended before any trial did.*resume"):
         run_sweep(config, folder, Launch(""), Console(file=io.StringIO()))
     assert TrialState.RUNNING not in states(config, folder)
     assert "RUNNING" not in {run.info.status for run in runs(output, "hasty")}
-    longer = tiny_config(output, name="hasty", search={"trials": 1})
+    search = {"trials": 1, "time_budget_s": None}
+    longer = tiny_config(output, name="hasty", training={"epochs": 60}, search=search)
     assert run_sweep(longer, folder, Launch(""), Console(file=io.StringIO())).complete

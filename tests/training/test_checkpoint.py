@@ -218,7 +218,6 @@ def test_the_scale_of_float16_gradients_is_that_after_the_last_overflow(tmp_path
     run.cut_off(1)
     again = Run(tmp_path / "state", options=options)
     go_on(again.stepper, again.course)
-    assert again.stepper.numbers() == run.stepper.numbers()
     assert again.stepper.numbers()["scaler"]["scale"] == 2.0**15
 
 

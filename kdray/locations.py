@@ -1,0 +1,80 @@
+"""Where sweeps are: folders of this machine, or places in an object store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdray.config.loading import Document, read_document, with_overrides
+from kdray.errors import ConfigError, Problem
+from kdray.loading import parse_sweep_config
+from kdray.profile import profile_output
+from kdray.reporting.reading import read_sweep
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig
+
+
+def output_folder(profile: Path | None) -> str:
+    """Returns the folder or URI of sweeps that a profile names, or `runs`.
+
+    Raises:
+        ConfigError: If the profile is wrong.
+    """
+    named = profile_output(read_document(profile)) if profile is not None else None
+    return named or "runs"
+
+
+def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
+    """Returns the folder of a sweep that was begun, from its path or its URI in an object store.
+
+    Args:
+        target: The path or URI.
+        writable: Whether the sweep is to go on.
+
+    Raises:
+        ConfigError: If an object store cannot be reached, or has no such sweep.
+    """
+    if "://" not in target:
+        return SweepFolder(Path(target).resolve())
+    from kdray.sweep.storage import begun_sweep
+
+    return begun_sweep(target, writable)
+
+
+def new_folder(output: str, name: str, asked: bool) -> SweepFolder:
+    """Returns a folder that is not there yet: NAME, else NAME-2, NAME-3 and so on.
+
+    Args:
+        output: Folder or URI of sweeps.
+        name: The sweep's name.
+        asked: Whether it has to be this one.
+
+    Raises:
+        ConfigError: If a name that the user asked for is there, or an object store cannot be used.
+    """
+    folder, number = _folder(output, name), 2
+    if asked and folder.exists():
+        there = folder.address
+        message = f"{there} is there already; take another name, or `kdray resume {there}`"
+        raise ConfigError([Problem("--name", message)])
+    while folder.exists():
+        folder = _folder(output, f"{name}-{number}")
+        number += 1
+    return folder
+
+
+def _folder(output: str, name: str) -> SweepFolder:
+    if "://" not in output:
+        return SweepFolder(Path(output).resolve() / name)
+    from kdray.sweep.storage import new_sweep
+
+    return new_sweep(output, name)
+
+
+def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepConfig:
+    """Returns the configuration that a sweep was run with.
+
+    Raises:
+        ConfigError: If the folder holds no sweep.
+    """
+    written = read_sweep(folder)
+    document = Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))
+    return parse_sweep_config(with_overrides(document, assignments), begun=True)

@@ -1,18 +1,21 @@
 """Whether a search-space file still says what a sweep began with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from kdray.config.drawing import flatten
+from kdray.config.loading import Document
 from kdray.config.validation import shown, within
 from kdray.errors import ConfigError, Problem
-from kdray.loading import load_sweep_config
+from kdray.loading import load_sweep_config, parse_sweep_config
 from kdray.schema import SweepConfig
 
 # Where and how long a sweep runs may change at any time; what is searched may not.
 FREE = ("name", "resources", "tracking", "search.trials", "search.time_budget_s")
+PLACES = {"data": ("train", "validation", "test", "unlabeled"), "teacher": ("model",)}
 _GONE = object()
 
 
@@ -30,7 +33,8 @@ def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> None:
         return
     profile = source["profile"]
     there = profile if profile and Path(profile).is_file() else None
-    now = load_sweep_config(source["path"], source["overrides"], there)
+    with _in_folder(source.get("cwd")):
+        now = load_sweep_config(source["path"], source["overrides"], there, begun=True)
     problems = differences(begun.content, now.content)
     if problems:
         way_out = (
@@ -39,6 +43,27 @@ def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> None:
         )
         head = f"{source['path']} has changed since the sweep began ({way_out}), and"
         raise ConfigError(problems, head)
+
+
+@contextmanager
+def _in_folder(folder: str | None) -> Iterator[None]:
+    """Reads relative paths of `--set` as they were meant when the sweep began."""
+    with chdir(folder) if folder and Path(folder).is_dir() else nullcontext():
+        yield
+
+
+def study_differences(began: Mapping[str, Any], config: SweepConfig) -> list[Problem]:
+    """Returns how a sweep differs from what its study was begun with.
+
+    Options that are new in this version of kdray have their defaults in both. Where files lie may
+    differ: a sweep may have been moved, or fetched from a cluster.
+    """
+    placed = dict(began)
+    for section, keys in PLACES.items():
+        own, there = placed.get(section) or {}, config.content[section]
+        placed[section] = {**own, **{key: there[key] for key in keys if key in there}}
+    document = Document(placed, {}, "the study", config.base)
+    return differences(parse_sweep_config(document, begun=True).content, config.content)
 
 
 def differences(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:

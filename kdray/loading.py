@@ -31,7 +31,10 @@ from kdray.warm_start import earlier_sweeps, folder_problems
 
 
 def load_sweep_config(
-    path: str | Path, overrides: Sequence[str] = (), profile: str | Path | None = None
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    profile: str | Path | None = None,
+    begun: bool = False,
 ) -> SweepConfig:
     """Loads a search-space file.
 
@@ -39,6 +42,7 @@ def load_sweep_config(
         path: The YAML file.
         overrides: `key=value` assignments; they win over the profile.
         profile: A YAML file that says where and how the sweep runs; it wins over the space.
+        begun: See `parse_sweep_config`.
 
     Raises:
         ConfigError: With every problem of the files, each with its line or dotted key.
@@ -48,7 +52,8 @@ def load_sweep_config(
         document = with_profile(document, read_document(Path(profile)))
     paths = {"path": str(Path(path).resolve()), "overrides": list(overrides)}
     source = paths | {"profile": str(Path(profile).resolve()) if profile is not None else None}
-    return replace(parse_sweep_config(with_overrides(document, overrides)), source=source)
+    config = parse_sweep_config(with_overrides(document, overrides), begun)
+    return replace(config, source=source | {"cwd": str(Path.cwd())})
 
 
 def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:

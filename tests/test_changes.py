@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from kdray.changes import check_unchanged, differences
+from kdray.changes import check_unchanged, differences, study_differences
 from kdray.commands import resume_sweep
 from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
@@ -68,3 +69,28 @@ def test_a_study_refuses_a_space_that_it_was_not_begun_with(tmp_path: Path) -> N
     other = load_sweep_config(write_space(tmp_path, training={"epochs": 3}))
     with pytest.raises(ConfigError, match=r"sweep\.yaml was changed.*\n.*training\.epochs"):
         begin(open_study(other, folder, 0), other, folder)
+
+
+def test_options_that_are_new_in_this_version_are_no_change_and_nor_is_where_files_lie(
+    tmp_path: Path,
+) -> None:
+    config = load_sweep_config(write_space(tmp_path))
+    began = json.loads(json.dumps(dict(config.content)))
+    del began["search"]["checkpoint_interval_s"], began["teacher"]["cache"]
+    began["teacher"]["model"] = "/elsewhere/teacher"
+    assert study_differences(began, config) == []
+    began["training"]["epochs"] = 7
+    assert [problem.where for problem in study_differences(began, config)] == ["training.epochs"]
+
+
+def test_a_path_of_set_is_read_as_it_was_meant_when_the_sweep_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("text,spam\nx,1\n")
+    space = tmp_path / "space.yaml"
+    space.write_text("data: {source: files, train: no.csv, labels: [spam]}\n")
+    monkeypatch.chdir(tmp_path / "data")
+    config = load_sweep_config(space, ["data.train=train.csv"])
+    monkeypatch.chdir("/")
+    check_unchanged(config, config.source)

@@ -91,7 +91,9 @@ class Search(Section):
     scheduler: Scheduler = Field(
         default_factory=Fifo, description="fifo, median or pareto_asha, or a mapping with options."
     )
-    time_budget_s: float | None = Field(None, gt=0, description="No new trials after that.")
+    time_budget_s: float | None = Field(
+        None, gt=0, description="No new trials after that; resumed, anew."
+    )
     trial_timeout_s: float | None = Field(
         None, gt=0, description="A trial that takes longer is ended and failed."
     )

@@ -4,6 +4,7 @@ The file is Optuna's own format. Optuna's own backend reads the file again at ev
 takes a lock and syncs at every drawn parameter.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +16,9 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 
 from kdray.errors import ConfigError, Problem
+
+# What file systems say that have no locks, as Lustre is often mounted.
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 @contextmanager
@@ -33,6 +37,9 @@ def held(file: Path) -> Iterator[None]:
         except BlockingIOError:
             message = "is being run by another process; wait for it, or stop it first"
             raise ConfigError([Problem(str(file.parent), message)]) from None
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
         yield
 
 

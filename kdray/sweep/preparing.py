@@ -60,6 +60,9 @@ def prepare_on_cluster(
                 # The node that prepared may be lost; the driver's own lives as long as the sweep.
                 return ray.put(ray.get(next(stream)))
             say(line)
+    except StopIteration:
+        # Its node was lost with the teacher on disk: the task that took over had less to say.
+        return prepare_on_cluster(config, folder, gpus, say)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, KdrayError):
             raise error.cause from None

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
-from kdray.errors import KdrayError, SweepError
+from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.evaluation.metrics import fixed_bounds, selection_metric
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
@@ -31,8 +31,9 @@ from kdray.sweep.journal import held
 from kdray.sweep.preparing import prepare_here, prepare_on_cluster
 from kdray.sweep.progress import Progress
 from kdray.sweep.provenance import past_slot, write_provenance
-from kdray.sweep.resources import Slot, alive_nodes, choose_slot
-from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
+from kdray.sweep.reconciling import mark_cut_off
+from kdray.sweep.resources import Slot, alive_nodes, choose_slot, fits
+from kdray.sweep.search import StudySearch, begin, open_study
 from kdray.sweep.shared_folder import check_every_node_sees
 from kdray.sweep.starting import is_joined, is_own_machine, preload, start_ray
 from kdray.sweep.trainable import Shared
@@ -105,20 +106,23 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         check_every_node_sees(folder.root.parent)
     say = partial(console.print, soft_wrap=True, highlight=False)
     past = past_slot(folder)
+    if past is not None and not fits(past, alive_nodes()):
+        past = None
     slot = past or choose_slot(config.resources, alive_nodes())
-    with _begun(config, folder, launch, slot):
-        if is_own_machine(launch.address):
-            prepared = prepare_here(config, folder, say)
-        else:
-            prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-            folder.fetch(folder.root)
-    folder.share(folder.root)
+    folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):
-        record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
-        record.open({"kdray": __version__, **flatten(dict(config.content))})
+        with _begun(config, folder, launch, slot):
+            if is_own_machine(launch.address):
+                prepared = prepare_here(config, folder, say)
+            else:
+                prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
+                folder.fetch(folder.root)
+        folder.share(folder.root)
         study = open_study(config, folder, config.seed + len(folder.results()))
         learn(study, config, say)
         trials = begin(study, config, folder)
+        record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
+        record.open({"kdray": __version__, **flatten(dict(config.content))})
         if past is None:
             slot = measured_slot(config, slot, prepared, trials, say)
             write_provenance(config, folder, launch.command, slot)
@@ -146,7 +150,7 @@ def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot)
     write_provenance(config, folder, launch.command, slot)
     try:
         yield
-    except KdrayError:
+    except (ConfigError, TeacherError):
         if is_new:
             shutil.rmtree(folder.root)
         raise

@@ -12,6 +12,9 @@ from ray.tune import Callback
 from kdray.results.folder import SweepFolder
 from kdray.trial_folder import Failure, TrialSetup, store_failed
 
+# A worker that is just writing a result is given time to be gone before its failure is written.
+DYING_S = 0.5
+
 
 class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
     """Kills the worker of a trial that takes longer than it may; the trial is failed.
@@ -39,6 +42,10 @@ class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
         """Starts the clock."""
         self._begun[trial.config["trial_id"]] = (trial, time.monotonic())
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Stops the clock of a trial that is to be tried again, and may wait for a slot."""
+        self._begun.pop(trial.config["trial_id"], None)
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Stops the clock."""
         self._begun.pop(trial.config["trial_id"], None)
@@ -59,6 +66,7 @@ class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
         actor, drawn = trial.temporary_state.ray_actor, trial.config
         if actor is not None:
             ray.kill(actor)
+            time.sleep(DYING_S)
         if self._folder.result(drawn["trial_id"]) is None:
             reason = f"took longer than the {self._timeout_s:g} s of search.trial_timeout_s"
             setup = TrialSetup(

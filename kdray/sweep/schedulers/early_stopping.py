@@ -60,8 +60,11 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         if "report" not in result:
             return str(self.CONTINUE)
         trial_id, report = trial.config["trial_id"], EpochReport.from_json(result["report"])
-        # A trial that begins again, after its worker was lost, counts once.
-        before = [old for old in self._history.get(trial_id, []) if old.epoch < report.epoch]
+        earlier = [EpochReport.from_json(line) for line in result.get("earlier", ())]
+        before = self._history.get(trial_id) or earlier
+        if before and report.epoch <= before[-1].epoch:
+            # An epoch that is done again, after its worker was lost, was decided on before.
+            return str(self.CONTINUE)
         epochs = [*before, report]
         if self._keeps(report):
             self._history[trial_id] = epochs
@@ -77,8 +80,9 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         return is_feasible(report.metrics, self._bounds)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Forgets a trial that failed; nobody is compared with it."""
-        self._history.pop(trial.config["trial_id"], None)
+        """Forgets a trial that failed for good; nobody is compared with it."""
+        if not trial.should_recover():
+            self._history.pop(trial.config["trial_id"], None)
 
     def _store(
         self, drawn: dict[str, Any], epochs: Sequence[EpochReport], duration_s: float

@@ -55,8 +55,7 @@ def survivors(
     Trials that are not better than the reference in every objective of quality never go on: a tiny
     student that only guesses does not survive by being tiny. The others are ranked by fronts, ties
     by ε-net, so that both ends of a front and its spread are kept. Of n trials at the rung the
-    first ⌈n/η⌉ go on, as in ASHA; while they are fewer than η there is nothing to halve yet, and
-    all above the reference go on.
+    first ⌈n/η⌉ go on: the very first does, and a later one if it is among them.
 
     Args:
         rung: Values of the objectives of every trial at the rung, by its id.
@@ -75,4 +74,4 @@ def survivors(
     ]
     ranked = ranking(np.array([rung[trial_id] for trial_id in above]), list(objectives.values()))
     kept = math.ceil(len(rung) / reduction_factor)
-    return [above[row] for row in ranked[: kept if len(rung) >= reduction_factor else None]]
+    return [above[row] for row in ranked[:kept]]

@@ -38,9 +38,9 @@ def scheduler(
     return make_scheduler(tiny_config(root, **changes), folder, threads=1), folder
 
 
-def trial(trial_id: str) -> Any:
+def trial(trial_id: str, tried_again: bool = False) -> Any:
     drawn = {"trial_id": trial_id, "sections": {"student": {}}, "parameters": {"student.layers": 1}}
-    return SimpleNamespace(config=drawn)
+    return SimpleNamespace(config=drawn, should_recover=lambda: tried_again)
 
 
 def tell(stopper: FIFOScheduler, trial_id: str, report: EpochReport) -> str:
@@ -130,22 +130,40 @@ def test_a_sweep_that_goes_on_decides_as_if_never_interrupted(tmp_path: Path) ->
         found = []
         for trial_id in TRIALS:
             if trial_id == cut:
-                run(stopper, folder, trial_id, epochs)
+                told = run(stopper, folder, trial_id, epochs)
                 stopper, folder = scheduler(folder.root)
-            found.append(run(stopper, folder, trial_id))
+            if trial_id != cut or "stopped" not in told:
+                told = run(stopper, folder, trial_id)
+            found.append(told)
         assert found == whole
 
 
-def test_a_trial_that_begins_again_in_the_same_sweep_counts_once(tmp_path: Path) -> None:
+def test_an_epoch_that_is_done_again_is_not_judged_again(tmp_path: Path) -> None:
     stopper, folder = scheduler(tmp_path)
-    for report in reports([0.5, 0.5], 4.0, epochs=4) * 2:
-        assert tell(stopper, "0000", report) == "CONTINUE"
-    # Counted twice there would be three at the rung, of which only the best goes on.
-    assert tell(stopper, "0001", reports([0.4], 5.0, epochs=4)[0]) == "CONTINUE"
-    # What it reported the first time is gone.
-    last = reports([0.2], 4.0, epochs=4)
-    assert tell(stopper, "0000", last[0]) == "STOP"
-    assert folder.epochs("0000") == last
+    made = reports([0.5, 0.5, 0.2], 4.0, epochs=4)
+    assert tell(stopper, "0000", made[0]) == "CONTINUE"
+    # A better one comes, by which 0000 would not have survived.
+    for report in reports([0.6, 0.6, 0.6], 3.0, epochs=4):
+        assert tell(stopper, "0001", report) == "CONTINUE"
+    stopper.on_trial_error(None, trial("0000", tried_again=True))
+    assert tell(stopper, "0000", made[0]) == "CONTINUE"
+    assert tell(stopper, "0000", made[1]) == "CONTINUE"
+    assert tell(stopper, "0000", made[2]) == "STOP"
+    assert folder.epochs("0000") == made
+
+
+def test_a_trial_that_goes_on_brings_its_earlier_epochs(tmp_path: Path) -> None:
+    stopper, _ = scheduler(tmp_path)
+    for report in reports([0.6, 0.6, 0.6], 3.0, epochs=4):
+        tell(stopper, "0001", report)
+    made = reports([0.9, 0.5, 0.2], 4.0, epochs=4)
+    result = {
+        "report": made[2].to_json(),
+        "earlier": [report.to_json() for report in made[:2]],
+        "duration_s": 1.0,
+    }
+    assert stopper.on_trial_result(None, trial("0000"), result) == "CONTINUE"
+    assert [report.epoch for report in stopper._history["0000"]] == [1, 2, 3]
 
 
 def test_nobody_is_compared_with_a_trial_that_failed(tmp_path: Path) -> None:

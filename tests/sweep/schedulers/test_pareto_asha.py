@@ -35,16 +35,17 @@ def test_rungs_are_geometric_rounded_up_and_below_the_last_epoch(
     assert rungs(ParetoAsha(first_rung=first, reduction_factor=factor), epochs) == expected
 
 
-def test_fewer_than_eta_trials_all_go_on_above_the_reference() -> None:
+def test_the_first_trial_goes_on_and_the_second_only_if_it_is_better() -> None:
     assert kept({"a": (0.5, 4)}) == ["a"]
-    assert kept({"a": (0.5, 4), "b": (0.4, 5)}) == ["a", "b"]
+    assert kept({"a": (0.5, 4), "b": (0.4, 5)}) == ["a"]
+    assert kept({"a": (0.5, 4), "b": (0.6, 5)}) == ["b"]
     assert kept({"a": (0.3, 1), "b": (0.31, 5)}) == ["b"]
 
 
-def test_from_eta_trials_on_one_in_eta_goes_on_rounded_up() -> None:
+def test_one_in_eta_goes_on_rounded_up() -> None:
     chain = {f"{n}": (0.9 - n / 100, 1.0 + n) for n in range(7)}
     sizes = {n: len(kept(dict(list(chain.items())[:n]))) for n in range(1, 8)}
-    assert sizes == {1: 1, 2: 2, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3}
+    assert sizes == {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3}
     assert kept(chain) == ["0", "1", "2"]
 
 

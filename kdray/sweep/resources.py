@@ -62,9 +62,9 @@ def choose_slot(options: Resources, nodes: Sequence[Mapping[str, float]]) -> Slo
     return Slot(cpus, gpus, fitting if wanted == "auto" else min(fitting, wanted))
 
 
-def fits(slot: Slot, nodes: Sequence[Mapping[str, float]]) -> bool:
-    """Returns whether a trial with this slot can run on any of the nodes."""
-    return any(_fitting(node, slot.cpus, slot.gpus) for node in nodes)
+def fitting(slot: Slot, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Returns how many trials with this slot fit on the nodes side by side."""
+    return sum(_fitting(node, slot.cpus, slot.gpus) for node in nodes)
 
 
 def _cores(node: Mapping[str, float]) -> float:

@@ -6,29 +6,26 @@ PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from kdray.changes import differences
+from kdray.changes import study_differences
 from kdray.config.domains import Domain, grid_values, samples
 from kdray.config.drawing import enumerate_grid, flatten
 from kdray.errors import ConfigError
-from kdray.results.feasibility import violations
 from kdray.results.folder import SweepFolder
-from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig, options_taken
 from kdray.sweep.journal import Journal
+from kdray.sweep.reconciling import TRIAL_ID, first_choices, reconcile, tell
 from kdray.sweep.samplers import make_sampler, suggest
-from kdray.sweep.warm_start import WARM_START
 
-TRIAL_ID = "trial_id"
 SPACE = "space"
 
 
@@ -45,7 +42,7 @@ def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.St
 
 
 def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
-    """Enqueues what a new sweep tries first, or what an earlier attempt was cut off from.
+    """Enqueues what was cut off, and what a sweep tries first as far as it is not there yet.
 
     Returns:
         How many trials the sweep has: `search.trials`, fewer if a grid has fewer combinations, or
@@ -55,12 +52,10 @@ def begin(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> int:
         ConfigError: If the study was begun with another space.
     """
     _check_space(study, config, folder)
+    reconcile(study, config, folder)
     first = _first_choices(config)
-    if all(WARM_START in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
-        for choices in first:
-            study.enqueue_trial(choices)
-    else:
-        reconcile(study, config, folder)
+    for choices in _not_there(study, first):
+        study.enqueue_trial(choices)
     sampler = config.search.sampler.name
     if sampler == "none":
         return max(1, len(first))
@@ -72,7 +67,7 @@ def _check_space(study: optuna.Study, config: SweepConfig, folder: SweepFolder) 
     if began is None:
         study.set_user_attr(SPACE, json.loads(json.dumps(dict(config.content), default=str)))
         return
-    problems = differences(began, config.content)
+    problems = study_differences(began, config)
     if problems:
         head = f"{folder.sweep_yaml} was changed since the sweep began (put it back), and"
         raise ConfigError(problems, head)
@@ -85,6 +80,19 @@ def _first_choices(config: SweepConfig) -> list[dict[str, Any]]:
     grid = (drawn.choices for drawn in enumerate_grid(config.space, options_taken))
     rest = (choices for choices in grid if choices not in points)
     return list(islice(chain(points, rest), config.search.trials))
+
+
+def _not_there(study: optuna.Study, first: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns what no trial was begun or enqueued for; what stands twice has two trials."""
+    there = Counter(frozenset(choices.items()) for choices in first_choices(study))
+    missing = []
+    for choices in first:
+        key = frozenset(choices.items())
+        if there[key]:
+            there[key] -= 1
+        else:
+            missing.append(choices)
+    return missing
 
 
 def point_choices(config: SweepConfig, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,79 +167,3 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
 
     def restore(self, checkpoint_path: str) -> None:
         """Does nothing: see `save`."""
-
-
-def tell(study: optuna.Study, number: int, result: TrialResult | None, config: SweepConfig) -> None:
-    """Tells Optuna how a trial ended: COMPLETE with values, PRUNED, or FAIL without a result."""
-    if result is not None:
-        _constrain(study, number, result, config)
-    if result is not None and result.status == "completed":
-        study.tell(number, [result.metrics[name] for name in config.objectives])
-    elif result is not None and result.status == "stopped_early":
-        study.tell(number, state=TrialState.PRUNED)
-    else:
-        study.tell(number, state=TrialState.FAIL)
-
-
-def _constrain(study: optuna.Study, number: int, result: TrialResult, config: SweepConfig) -> None:
-    """Tells Optuna how far a trial is from the bounds; if it did not complete, where that is known.
-
-    What a crash left half told is completed.
-    """
-    bounds = {
-        metric: sides
-        for metric, sides in config.constraints.items()
-        if result.status == "completed" or metric in result.metrics
-    }
-    if not bounds:
-        return
-    # A trial of before a crash has no object of its own any more, only its place in the journal.
-    key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    trial = optuna.Trial(study, key)
-    told = trial.constraints
-    for name, violation in violations(result.metrics, bounds).items():
-        if name not in told:
-            trial.set_constraint(name, violation)
-
-
-def unfinished(study: optuna.Study, folder: SweepFolder) -> list[optuna.trial.FrozenTrial]:
-    """Returns the trials that were begun and have no result: cut off by a crash or Ctrl-C.
-
-    Their last attempt only; a trial that was begun again under its own id counts once.
-    """
-    done = {result.trial_id for result in folder.results()}
-    last: dict[str, optuna.trial.FrozenTrial] = {}
-    for trial in study.get_trials(deepcopy=False):
-        own_id = trial.user_attrs.get(TRIAL_ID)
-        if own_id is not None and own_id not in done and trial.state != TrialState.WAITING:
-            last[own_id] = trial
-    return [last[own_id] for own_id in sorted(last)]
-
-
-def reconcile(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
-    """Makes the study agree with the trial folders after a crash, before a sweep goes on.
-
-    What finished is told, what was cut off is marked FAIL and enqueued again under its own id.
-    """
-    waiting = {
-        trial.user_attrs.get(TRIAL_ID)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    }
-    cut_off = unfinished(study, folder)
-    mark_cut_off(study, config, folder)
-    for trial in cut_off:
-        own_id = trial.user_attrs[TRIAL_ID]
-        if own_id not in waiting:
-            study.enqueue_trial(trial.params, user_attrs={TRIAL_ID: own_id})
-
-
-def mark_cut_off(study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
-    """Tells Optuna of what Ray no longer runs, so that nothing is left RUNNING.
-
-    What finished while Ray was stopping is told as it stands on disk; the rest is marked FAIL, and
-    a resume enqueues it.
-    """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        own_id = trial.user_attrs.get(TRIAL_ID)
-        found = folder.result(own_id) if own_id is not None else None
-        tell(study, trial.number, found, config)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ray import tune
+from ray.tune.search import ConcurrencyLimiter
 
 from kdray.sweep.bookkeeping import Bookkeeping
+from kdray.sweep.growth import Growth
 from kdray.sweep.resources import Slot
 from kdray.sweep.schedulers.early_stopping import make_scheduler
 from kdray.sweep.search import StudySearch
@@ -36,7 +38,10 @@ def tune_trials(
         return False
     quiet_ray()
     config, folder = searcher.config, searcher.folder
+    limiter = ConcurrencyLimiter(searcher, slot.concurrent)
     callbacks: list[tune.Callback] = [books]
+    if slot.may_grow:
+        callbacks.append(Growth(limiter, slot))
     if config.search.trial_timeout_s is not None:
         callbacks.append(Watchdog(config.search.trial_timeout_s, folder, slot.threads))
     start, budget = time.monotonic(), config.search.time_budget_s
@@ -47,10 +52,9 @@ def tune_trials(
                 {"cpu": slot.cpus, "gpu": slot.gpus},
             ),
             tune_config=tune.TuneConfig(
-                search_alg=searcher,
+                search_alg=limiter,
                 scheduler=make_scheduler(config, folder, slot.threads),
                 num_samples=trials,
-                max_concurrent_trials=None if slot.may_grow else slot.concurrent,
                 reuse_actors=True,
                 time_budget_s=budget,
             ),

@@ -12,7 +12,7 @@ from kdray.warm_start import EarlierTrial, earlier_sweeps
 
 WARM_START, LEARNT = "warm_start", "learnt"
 # NSGA-II breeds from a generation; what has none it does not see.
-_FIRST_GENERATION = {NSGAIISampler._get_generation_key(): 0}
+FIRST_GENERATION = {NSGAIISampler._get_generation_key(): 0}
 
 
 def learn(study: optuna.Study, config: SweepConfig, say: Callable[[str], None]) -> None:
@@ -50,5 +50,5 @@ def as_optuna(trial: EarlierTrial, config: SweepConfig) -> optuna.trial.FrozenTr
         distributions=fixed.distributions,
         constraints=violations(trial.metrics, config.constraints),
         user_attrs={WARM_START: trial.name},
-        system_attrs=dict(_FIRST_GENERATION),
+        system_attrs=dict(FIRST_GENERATION),
     )

@@ -20,7 +20,8 @@ from ray.cluster_utils import Cluster
 from kdray.locations import past_config
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder
-from kdray.sweep.search import TRIAL_ID, open_study
+from kdray.sweep.reconciling import TRIAL_ID
+from kdray.sweep.search import open_study
 from tests.tiny_sweep import write_space
 from tests.tracking.server import Server
 
@@ -211,3 +212,21 @@ def test_a_sweep_without_an_address_does_not_join_a_cluster_of_this_machine(tmp_
     finally:
         cluster.shutdown()
     check_agreement(SweepFolder(tmp_path / "runs" / "tiny"), 1)
+
+
+def test_trials_run_on_a_node_that_joins(tmp_path: Path) -> None:
+    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        cluster.add_node(num_cpus=1)
+        arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster.address]
+        with driver(tmp_path, *arguments) as process:
+            wait_for(lambda: bool(written(folder)), process)
+            cluster.add_node(num_cpus=2)
+            running = folder.root / "checkpoints"
+            wait_for(lambda: len(list(running.glob("[!.]*"))) == 3, process)
+            process.wait(timeout=400)
+        assert process.returncode == 0, (tmp_path / LOG).read_text()
+    finally:
+        cluster.shutdown()
+    check_agreement(folder, TRIALS)

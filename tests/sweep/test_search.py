@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
-from kdray.sweep.search import StudySearch, begin, mark_cut_off, open_study
+from kdray.sweep.reconciling import mark_cut_off
+from kdray.sweep.search import StudySearch, begin, open_study
 from tests.tiny_sweep import tiny_config
 
 
@@ -97,6 +98,92 @@ def test_a_grid_is_every_combination_once(tmp_path: Path) -> None:
     search = StudySearch(study, config, folder)
     drawn = {str(sorted(search.suggest(str(i))["parameters"].items())) for i in range(12)}
     assert len(drawn) == 12
+
+
+GRID: dict[str, Any] = {
+    "pruning": {"ratio": {"choice": [0.5, 0.8]}},
+    "distillation": {"alpha": 0.5},
+}
+
+
+def grid(tmp_path: Path, trials: int, **search: Any) -> SweepConfig:
+    return tiny_config(tmp_path, **GRID, search={"sampler": "grid", "trials": trials, **search})
+
+
+def draw(search: StudySearch, count: int) -> set[str]:
+    """Draws trials, finishes them, and returns their parameters as text."""
+    found = set()
+    for index in range(count):
+        drawn = search.suggest(str(index))
+        found.add(str(sorted(drawn["parameters"].items())))
+        finish(search.folder, drawn["trial_id"])
+        search.on_trial_complete(str(index))
+    return found
+
+
+def test_a_grid_that_is_made_longer_goes_on_with_what_was_not_tried(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    first = draw(searcher(grid(tmp_path, 5), folder), 5)
+    assert len(first | draw(searcher(grid(tmp_path, 12), folder), 7)) == 12
+
+
+def test_a_grid_that_was_cut_off_while_it_was_enqueued_is_enqueued_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = grid(tmp_path, 12), SweepFolder(tmp_path / "s")
+    with monkeypatch.context() as patch:
+        cut_off_enqueueing(patch, after=2)
+        with pytest.raises(KeyboardInterrupt):
+            searcher(config, folder)
+    again = searcher(config, folder)
+    assert states(again) == [TrialState.WAITING] * 12
+    assert len(draw(again, 12)) == 12
+
+
+def cut_off_enqueueing(patch: pytest.MonkeyPatch, after: int) -> None:
+    enqueue, places = optuna.Study.enqueue_trial, iter(range(after))
+
+    def one(study: optuna.Study, *args: Any, **named: Any) -> None:
+        if next(places, None) is None:
+            raise KeyboardInterrupt
+        enqueue(study, *args, **named)
+
+    patch.setattr(optuna.Study, "enqueue_trial", one)
+
+
+def test_a_point_that_stands_twice_is_tried_twice_and_not_again(tmp_path: Path) -> None:
+    point = {"distillation.method": "multi_level"}
+    config = tiny_config(tmp_path, search={"points": [point, point]})
+    folder = SweepFolder(tmp_path / "s")
+    draw(searcher(config, folder), 1)
+    assert states(searcher(config, folder)) == [TrialState.COMPLETE, TrialState.WAITING]
+    draw(searcher(config, folder), 1)
+    assert states(searcher(config, folder)) == [TrialState.COMPLETE] * 2
+
+
+def test_a_point_that_was_cut_off_while_it_was_drawn_is_tried_again(tmp_path: Path) -> None:
+    point = {"student.layers": 2, "distillation.method": "multi_level"}
+    config = tiny_config(tmp_path, search={"points": [point]})
+    folder = SweepFolder(tmp_path / "s")
+    cut_off_in_drawing(searcher(config, folder))
+    cut_off_in_drawing(searcher(config, folder))
+    again = searcher(config, folder)
+    assert states(again) == [TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
+    drawn = again.suggest("ray")
+    assert drawn["trial_id"] == "0000"
+    assert point.items() <= drawn["parameters"].items()
+
+
+def test_a_trial_that_was_cut_off_while_it_was_drawn_again_keeps_its_values(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    first = searcher(config, folder).suggest("ray")
+    cut_off_in_drawing(searcher(config, folder))
+    assert searcher(config, folder).suggest("ray") == first
+
+
+def cut_off_in_drawing(search: StudySearch) -> None:
+    """Does what `suggest` has done when the driver is killed after the first value."""
+    search._ot_study.ask().suggest_categorical("student.layers", (1, 2))
 
 
 def test_what_was_cut_off_is_drawn_again_under_its_own_id(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """From `search.sampler` to Optuna's sampler."""
 
+import warnings
+
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
@@ -20,7 +23,10 @@ def make_sampler(search: Search, seed: int) -> BaseSampler:
     options = search.sampler
     if isinstance(options, Tpe):
         startup = options.startup_trials or min(10, max(4, search.trials // 3))
-        return TPESampler(n_startup_trials=startup, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            # Drawn together: trials are split into good and bad once a trial, not once a parameter.
+            return TPESampler(n_startup_trials=startup, seed=seed, multivariate=True, group=True)
     if isinstance(options, Nsga2):
         return NSGAIISampler(population_size=options.population_size, seed=seed)
     if isinstance(options, Gp):

@@ -37,6 +37,9 @@ def launch_sweep(
     config: SweepConfig, folder: SweepFolder, command: str, address: str | None
 ) -> None:
     """Runs a sweep, or goes on with the one in its folder, and prints its front."""
+    from kdray.sweep.joining import make_ready
+
+    make_ready(address)
     from kdray.sweep.starting import preload, start_ray
 
     preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))

@@ -82,7 +82,11 @@ def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     files = _learnt_from(source) or list(source.rglob("*"))
-    return [path for path in files if path.is_file() and not set(path.parts) & set(_NEVER)]
+    return [path for path in files if path.is_file() and not _is_never_sent(path, source)]
+
+
+def _is_never_sent(path: Path, source: Path) -> bool:
+    return not set(_NEVER).isdisjoint(path.relative_to(source).parts)
 
 
 def _copy(source: Path, target: Path, found: Mapping[Path, str]) -> None:

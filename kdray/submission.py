@@ -100,10 +100,9 @@ def _named(
 
 def _connected(address: str) -> "JobClient":
     """Returns a client of the cluster, with the token that is where Ray looks for it."""
-    places = [os.environ.get("RAY_AUTH_TOKEN"), os.environ.get("RAY_AUTH_TOKEN_PATH")]
-    if any(places) or (Path.home() / ".ray" / "auth_token").is_file():
-        # Ray reads it when it is imported; by itself it sends no token to an address it is given.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    from kdray.sweep.joining import send_token
+
+    send_token()
     # Else another variable of Ray's would win over the command line.
     os.environ["RAY_API_SERVER_ADDRESS"] = address
     from kdray.sweep.job_client import connect

@@ -29,11 +29,13 @@ class Head:
         port: Of its dashboard.
         token: The file with its token.
         home: The home of its jobs.
+        own_port: Where drivers and nodes join it.
     """
 
     port: int
     token: Path
     home: Path
+    own_port: int = 0
 
     @property
     def address(self) -> str:
@@ -68,7 +70,7 @@ def running_head() -> Iterator[Head]:
     # Ray's sockets have names of at most 107 characters: pytest's folders are too deep.
     with tempfile.TemporaryDirectory(prefix="kdray-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
-        head = Head(free_port(), root / "token", root / "home")
+        head = Head(free_port(), root / "token", root / "home", free_port())
         head.home.mkdir()
         head.token.write_text(secrets.token_hex(32))
         process = _start(root, head)
@@ -82,7 +84,7 @@ def running_head() -> Iterator[Head]:
 def _start(root: Path, head: Head) -> subprocess.Popen[bytes]:
     tools = Path(sys.executable).parent
     options = {
-        "port": 0,
+        "port": head.own_port,
         "dashboard-port": head.port,
         "include-dashboard": "true",
         "dashboard-agent-listen-port": free_port(),

@@ -75,6 +75,15 @@ def test_a_packed_space_is_read_as_the_same_on_another_machine(tmp_path: Path) -
     assert back["training"]["learning_rate"] == {"loguniform": [1e-05, 1e-3]}
 
 
+def test_a_model_inside_of_a_virtual_environment_travels_whole(tmp_path: Path) -> None:
+    model = tmp_path / ".venv" / "lib" / "model"
+    (model / ".git").mkdir(parents=True)
+    for name in ("config.json", ".git/config"):
+        (model / name).write_text(name)
+    target, _ = packed(tmp_path, student={"initial": str(model)})
+    assert files_of(target) == {SPACE, "files/0-model/config.json"}
+
+
 def test_a_file_that_is_named_twice_travels_once(tmp_path: Path) -> None:
     leave_files(tmp_path)
     overrides = f"teacher.model={tmp_path / 'model'}"

@@ -117,6 +117,9 @@ class SweepFolder:
         """Deletes a folder of the sweep."""
         shutil.rmtree(path, ignore_errors=True)
 
+    def release(self, path: Path) -> None:
+        """Frees what a shared folder takes here, where that is a copy; `fetch` brings it back."""
+
     def students(self) -> list[str]:
         """Returns the trials whose students are kept."""
         return sorted(path.name for path in (self.root / "students").glob("[!.]*"))
@@ -207,7 +210,14 @@ def write_trial(
         lines = "".join(report.to_json() + "\n" for report in epochs)
         (staging / "epochs.jsonl").write_text(lines, encoding="utf-8")
         (staging / "result.json").write_text(result.to_json() + "\n", encoding="utf-8")
-    folder.share(folder.student(result.trial_id), folder.trial(result.trial_id))
+    share_trial(folder, result.trial_id)
+
+
+def share_trial(folder: SweepFolder, trial_id: str) -> None:
+    """Gives other machines a finished trial and its student, which this one then needs no more."""
+    student = folder.student(trial_id)
+    folder.share(student, folder.trial(trial_id))
+    folder.release(student)
 
 
 def _tidy(target: Path) -> None:
@@ -216,7 +226,8 @@ def _tidy(target: Path) -> None:
         if left.suffix == OLD and not target.exists():
             left.rename(target)
         else:
-            shutil.rmtree(left)
+            # Whose process was only dying may still write there.
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _take_place(new: Path, target: Path) -> None:

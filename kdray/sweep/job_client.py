@@ -7,6 +7,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from kdray.errors import ConfigError, Problem
+from kdray.sweep.joining import TOKEN
 
 # Seconds to connect, and to wait for the next bytes of an answer.
 _TIMEOUT_S = (10, 120)
@@ -65,12 +66,7 @@ def connect(address: str) -> JobClient:
 
 def _no_token(address: str, error: AuthenticationError) -> Problem:
     reason = error.message.strip().splitlines()[0].rstrip(".")
-    message = (
-        f"{address} wants its token ({reason}); take it from the head, where "
-        "`ray get-auth-token` prints it, and put it into ~/.ray/auth_token, RAY_AUTH_TOKEN, or a "
-        "file that RAY_AUTH_TOKEN_PATH names"
-    )
-    return Problem("--address", message)
+    return Problem("--address", f"{address} wants its token ({reason}); {TOKEN}")
 
 
 def _reason(error: Exception) -> str:

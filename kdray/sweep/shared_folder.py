@@ -30,7 +30,8 @@ def check_every_node_sees(folder: Path) -> None:
     if blind:
         message = (
             f"{folder} is not the same folder on every node; not on {', '.join(blind)}. Give one "
-            "that all of them share (NFS), or a URI such as s3://bucket/runs"
+            "that all of them share (NFS), or a URI such as s3://bucket/runs; for `kdray submit` "
+            "it is the `output` of a profile"
         )
         raise ConfigError([Problem("--output", message)])
 

@@ -7,40 +7,53 @@ import threading
 from typing import Any
 
 import ray
+from ray.exceptions import AuthenticationError, RayError
 
-from kdray.errors import ConfigError, Problem
+from kdray.sweep.joining import ADDRESS, WANTS_TOKEN, joined_address, no_cluster
 
 
 def start_ray(address: str | None) -> None:
     """Connects to a cluster, or starts Ray on this machine, quietly.
 
     Raises:
-        ConfigError: If there is no cluster at the address.
+        ConfigError: If there is no cluster at the address, or it cannot be joined.
     """
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-    local: dict[str, Any] = {} if is_joined(address) else {"include_dashboard": False}
+    joined = joined_address(address)
+    local: dict[str, Any] = {} if joined else {"include_dashboard": False}
     try:
         ray.init(
             # Without an address Ray would join whatever cluster was last started on this machine.
-            address=address if is_joined(address) else "local",
+            address=joined or "local",
             log_to_driver=False,
             logging_level=logging.ERROR,
             runtime_env={"env_vars": variables},
             **local,
         )
-    except (ConnectionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            [Problem("--address", f"no Ray cluster at {address!r}: {reason}")]
-        ) from None
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+        if joined is None:
+            raise
+        raise no_cluster(joined, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Returns why a cluster could not be joined, and the way out."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # Ray puts what its server said into the text of the error before.
+    if isinstance(error, AuthenticationError) or "AuthenticationError" in str(error.__cause__):
+        return WANTS_TOKEN
+    if lines[0].startswith("Version mismatch"):
+        told = " ".join(line.strip() for line in lines)
+        return f"{told}; install here what the cluster runs"
+    return f"{lines[0]}; {ADDRESS}"
 
 
 def is_joined(address: str | None) -> bool:
     """Returns whether the cluster was there before: nodes may come and go."""
-    return address is not None or "RAY_ADDRESS" in os.environ
+    return joined_address(address) is not None
 
 
 def is_own_machine(address: str | None) -> bool:

@@ -88,6 +88,10 @@ class Mirror(SweepFolder):
         shutil.rmtree(path, ignore_errors=True)
         self._insist(lambda: delete(self._place(path), there(self._place(path))))
 
+    def release(self, path: Path) -> None:
+        """Deletes a folder of the sweep here; the store keeps it."""
+        shutil.rmtree(path, ignore_errors=True)
+
     def result(self, trial_id: str) -> TrialResult | None:
         """Returns the result of a trial, whichever machine did it; None if it has not finished."""
         if super().result(trial_id) is None:

@@ -71,13 +71,15 @@ def send_sweep(client: JobClient, config: SweepConfig, output: str | None, width
         width: Columns of the tables that it prints.
 
     Raises:
-        ConfigError: If the local files are too large, or the cluster does not take the job.
+        ConfigError: If the local files are too large, or would not reach every node, or the
+            cluster does not take the job.
     """
     job_id = f"{config.name}-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="kdray-submit-") as folder:
         files = pack(config, Path(folder))
         own = f"{OWN_OUTPUT}/{job_id}"
         sent = SentSweep(job_id, config.name, output or own, output is not None, files)
+        _check_seen(sent, config)
         try:
             client.submit_job(
                 entrypoint=_entrypoint(sent, width),
@@ -120,6 +122,21 @@ def in_shell(path: str) -> str:
     """Returns a path as a shell takes it; `~` at its start stays the home."""
     home, _, rest = path.partition("/")
     return f"~/{shlex.quote(rest)}" if home == "~" else shlex.quote(path)
+
+
+def _check_seen(sent: SentSweep, config: SweepConfig) -> None:
+    """Refuses files that only the head would have, where the teacher may be prepared elsewhere."""
+    learnt_from = {str((config.base / path).resolve()) for path in config.search.warm_start}
+    needed = sorted(set(sent.files.values()) - learnt_from)
+    if sent.is_stored and needed:
+        message = (
+            f"a job carries {', '.join(needed)} to the head alone, and with an output in an "
+            "object store the other nodes do not see them; let the profile's `output` be a folder "
+            "that all nodes share, name data and models of the hub, or put the files where every "
+            "node reads them, name them by absolute paths and run `kdray sweep --address auto` "
+            "on the head"
+        )
+        raise ConfigError([Problem("local files", message)])
 
 
 def _entrypoint(sent: SentSweep, width: int) -> str:

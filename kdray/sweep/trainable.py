@@ -1,6 +1,9 @@
 """The one bridge from Ray Tune to `run_trial`."""
 
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +12,10 @@ import torch
 from ray import tune
 
 from kdray.config.sections import Evaluation
+from kdray.errors import SweepError
 from kdray.models.outputs import release_memory
 from kdray.preparation import PreparedSweep
-from kdray.results.folder import SweepFolder
+from kdray.results.folder import SweepFolder, share_trial
 from kdray.results.records import EpochReport
 from kdray.schema import trial_config
 from kdray.sweep.failures import may_pass
@@ -60,10 +64,14 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
         TrialError: If the trial failed for what may pass; Ray tries it again. One that failed for
             good is on disk.
     """
+    release_memory()  # of a trial before that was stopped in the midst of a step
     torch.set_num_threads(shared.threads)
     folder = shared.folder
     setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
-    if folder.result(setup.trial_id) is None:
+    if folder.result(setup.trial_id) is not None:
+        # An earlier attempt may have written it here and lost the object store before all saw it.
+        share_trial(folder, setup.trial_id)
+    else:
         try:
             _run(setup, folder, shared)
         finally:
@@ -73,16 +81,20 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
 
 def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
     kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s)
-    folder.fetch(kept.folder)
+    with _checkpoint_may_fail():
+        folder.fetch(kept.folder)
     start, reports = time.perf_counter(), kept_epochs(kept)
+    earlier = [report.to_json() for report in reports]
 
     def on_epoch(report: EpochReport) -> None:
-        reports.append(report)
-        folder.share(kept.folder)
+        reports[report.epoch - 1 :] = [report]
+        with _checkpoint_may_fail():
+            folder.share(kept.folder)
         tune.report(
             {
                 "epoch": report.epoch,
                 "report": report.to_json(),
+                "earlier": earlier,
                 "duration_s": time.perf_counter() - start,
                 "finished": False,
             }
@@ -100,12 +112,22 @@ def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
     store_finished(folder, setup, finished, shared.keep_weights)
 
 
+@contextmanager
+def _checkpoint_may_fail() -> Iterator[None]:
+    """Warns where an object store stays away: a trial is done without its checkpoint too."""
+    try:
+        yield
+    except SweepError as error:
+        warnings.warn(f"no checkpoint could be copied: {error}", RuntimeWarning, stacklevel=3)
+
+
 def _prepared(shared: Shared) -> PreparedSweep:
     """Returns the prepared sweep, fetched once for each worker and sweep."""
     key = shared.prepared.hex()
     if key not in _PREPARED:
-        _PREPARED.clear()
-        _PREPARED[key] = ray.get(shared.prepared)
-        if _PREPARED[key].outputs.plan.disk:
+        prepared: PreparedSweep = ray.get(shared.prepared)
+        if prepared.outputs.plan.disk:
             shared.folder.fetch(shared.folder.teacher_outputs)
+        _PREPARED.clear()
+        _PREPARED[key] = prepared
     return _PREPARED[key]

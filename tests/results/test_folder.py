@@ -1,6 +1,9 @@
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +124,23 @@ def test_an_old_folder_comes_back_if_a_process_was_killed_while_they_changed_pla
         raise RuntimeError
     assert contents(tmp_path) == {"target/a.txt": "old"}
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_what_a_dying_process_still_writes_to_does_not_hold_up_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".target.123"
+    left.mkdir()
+    real = os.rmdir
+
+    def refusing(path: Any, **options: Any) -> None:
+        if str(path).endswith(left.name):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        real(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", refusing)
+    write_old(tmp_path / "target")
+    assert contents(tmp_path / "target") == {"a.txt": "old"}
 
 
 def test_folders_with_similar_names_do_not_touch_each_other(tmp_path: Path) -> None:

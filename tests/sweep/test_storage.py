@@ -169,6 +169,27 @@ def test_a_trial_that_is_done_again_leaves_nothing_of_the_first_time(output: str
     }
 
 
+def test_a_machine_gives_a_student_away_and_keeps_no_copy(
+    output: str, elsewhere: Callable[[], None]
+) -> None:
+    here = begun(output)
+    finish(here, "0000")
+    assert not here.student("0000").exists()
+    assert here.result("0000") is not None
+    assert here.students() == ["0000"]
+    here.share(here.root)
+    assert "students/0000/model.safetensors" in stored(here)
+    here.fetch(here.student("0000"))
+    assert (here.student("0000") / "model.safetensors").read_text() == "weights"
+
+
+def test_a_plain_folder_keeps_its_students(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    write_text(folder.student("0000") / "model.safetensors", "weights")
+    write_trial(folder, TrialResult("0000", "completed", parameters={}, metrics={}))
+    assert folder.students() == ["0000"]
+
+
 def test_what_has_not_changed_is_not_copied_again(
     output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,15 +8,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
 
 from kdray.data.synthetic import Synthetic
+from kdray.errors import ConfigError
 from kdray.models.student import load_student
 from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig
+from kdray.sweep.job_client import JobClient
+from kdray.sweep.submitting import send_sweep
 from tests.ray_head import Head, Line, free_port, running_head
-from tests.tiny_sweep import write_space
+from tests.test_warm_start import leave_sweep, leave_trial
+from tests.tiny_sweep import tiny_config, write_space
 
 pytestmark = [pytest.mark.ray]
 NOWHERE = Head(free_port(), Path("/no/token"), Path("/no/home"))
@@ -230,6 +236,19 @@ def test_without_the_token_nothing_is_sent(
 
 
 @pytest.mark.slow
+def test_what_the_cluster_refuses_is_told_here_and_is_the_user_s_to_mend(
+    head: Head, tmp_path: Path
+) -> None:
+    write_space(tmp_path, resources={"gpus_per_trial": 8})
+    code, printed = run(head, tmp_path, "submit", "space.yaml", "--address", head.address)
+    assert code == 2, printed
+    assert "resources.gpus_per_trial" in printed
+    assert "was refused on the cluster; the reason stands above" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
 def test_a_job_that_is_not_there_or_not_of_kdray_is_not_followed(
     head: Head, tmp_path: Path
 ) -> None:
@@ -251,6 +270,48 @@ def test_a_head_that_does_not_answer_is_told_by_its_address(tmp_path: Path) -> N
     assert code == 2
     assert f"--address: no Ray dashboard at '{NOWHERE.address}'" in printed
     assert "Traceback" not in printed
+
+
+class Taken:
+    """Stands in for a cluster's client that takes every job."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def submit_job(self, submission_id: str, **job: object) -> None:
+        self.jobs.append(submission_id)
+
+
+def on_a_file(folder: Path) -> SweepConfig:
+    """A sweep on a local table."""
+    (folder / "train.csv").write_text("text,bully,threat\na,0,1\n")
+    files = {"source": "files", "train": "train.csv", "labels": ["bully", "threat"]}
+    rows = dict.fromkeys(("train_rows", "validation_rows", "test_rows"))
+    return tiny_config(folder, data=files | rows)
+
+
+def test_files_that_only_the_head_would_have_are_not_sent_to_a_sweep_in_an_object_store(
+    tmp_path: Path,
+) -> None:
+    client, config = Taken(), on_a_file(tmp_path)
+    with pytest.raises(ConfigError, match=r"local files: a job carries .*train\.csv to the head"):
+        send_sweep(cast(JobClient, client), config, "s3://bucket/runs", 80)
+    assert not client.jobs
+    send_sweep(cast(JobClient, client), config, "/mnt/shared/runs", 80)
+    send_sweep(cast(JobClient, client), config, None, 80)
+    assert len(client.jobs) == 2
+
+
+def test_an_earlier_sweep_is_sent_to_one_in_an_object_store_as_its_driver_alone_reads_it(
+    tmp_path: Path,
+) -> None:
+    earlier, written = leave_sweep(tmp_path / "earlier")
+    leave_trial(earlier, written)
+    client = Taken()
+    config = tiny_config(tmp_path, search={"warm_start": [str(earlier.root)]})
+    sent = send_sweep(cast(JobClient, client), config, "s3://bucket/runs", 80)
+    assert list(sent.files.values()) == [str(earlier.root)]
+    assert client.jobs == [sent.job_id]
 
 
 @pytest.mark.parametrize(

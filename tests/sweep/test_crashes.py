@@ -215,15 +215,17 @@ def test_a_sweep_without_an_address_does_not_join_a_cluster_of_this_machine(tmp_
 
 
 def test_trials_run_on_a_node_that_joins(tmp_path: Path) -> None:
-    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    # Longer than a worker takes to start, else the one that is there already takes every trial.
+    long = {"training": {"epochs": 200}, "search": {"trials": 9, "checkpoint_interval_s": 0}}
+    space, folder = write_space(tmp_path, **long), SweepFolder(tmp_path / "runs" / "tiny")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         cluster.add_node(num_cpus=1)
         arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster.address]
-        with driver(tmp_path, *arguments, "--trials", "1000") as process:
-            wait_for(lambda: bool(written(folder)), process)
-            cluster.add_node(num_cpus=2)
+        with driver(tmp_path, *arguments) as process:
             running = folder.root / "checkpoints"
+            wait_for(running.exists, process)
+            cluster.add_node(num_cpus=2)
             wait_for(lambda: len(list(running.glob("[!.]*"))) == 3, process)
     finally:
         cluster.shutdown()

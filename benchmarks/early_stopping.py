@@ -1,6 +1,6 @@
 """Hypervolume against training epochs: what stopping early brings, over several seeds.
 
-    python benchmarks/early_stopping.py --seeds 5 --trials 32 --epochs 9
+    python benchmarks/early_stopping.py --seeds 5 --trials 32 --epochs 27
 
 For each seed three sweeps of the same space on the same teacher: random search and TPE with every
 trial in full, and `pareto_asha` with TPE, of which only finished trials count. The question is at
@@ -178,10 +178,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--asha-trials", type=int, default=48)
-    parser.add_argument("--epochs", type=int, default=9)
-    parser.add_argument("--first-rung", type=int, default=1)
-    parser.add_argument("--reduction-factor", type=float, default=3)
+    parser.add_argument("--asha-trials", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--first-rung", type=int, default=3)
+    parser.add_argument("--reduction-factor", type=float, default=9)
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--figure", type=Path)
     parser.add_argument(

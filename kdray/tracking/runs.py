@@ -64,7 +64,10 @@ class TrialRuns:
         if news.mends:
             self._mend(trial_id, news)
         run_id = self.ids[trial_id]
-        refusal = write_what_is_taken(self.client, run_id, self._untold(trial_id, news))
+        untold = self._untold(trial_id, news)
+        refusal = write_what_is_taken(self.client, run_id, untold)
+        if trial_id in self._told:
+            self._told[trial_id] |= {(name, step, value) for name, value, _, step in untold.metrics}
         if news.parameters:
             self._described.add(trial_id)
         if news.status is not None:

@@ -108,6 +108,7 @@ def check_agreement(folder: SweepFolder, trials: int, store: Path | None = None)
     assert not list((folder.root / "checkpoints").glob("*"))
 
 
+@pytest.mark.timeout(1200)
 def test_a_sweep_killed_at_ten_random_moments_ends_as_if_it_never_was(tmp_path: Path) -> None:
     space = write_space(tmp_path, **SPACE)
     folder, rng = SweepFolder(tmp_path / "runs" / "tiny"), random.Random(0)
@@ -145,7 +146,7 @@ def test_a_trial_that_was_cut_off_ends_as_it_would_have(tmp_path: Path) -> None:
     assert "is the same as in the sweep" in run(tmp_path, "trial", folder.root, "0000")
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM]])
+@pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGTERM]])
 def test_a_sweep_that_is_stopped_says_how_to_go_on_and_does(
     tmp_path: Path, signals: list[signal.Signals]
 ) -> None:

@@ -30,6 +30,7 @@ from unittest import mock
 import numpy as np
 import yaml
 from rich.console import Console
+from stub_space import SPACE
 
 from kdray.distil_stage import as_student
 from kdray.loading import load_sweep_config
@@ -40,31 +41,6 @@ from kdray.results.records import EpochReport
 from kdray.schema import TrialConfig
 from kdray.sweep import run, trainable, tuning
 from kdray.trial import Finished, build_student
-
-SPACE: dict[str, Any] = {
-    "name": "overhead",
-    "data": {"source": "synthetic", "train_rows": 200, "validation_rows": 80, "test_rows": 80},
-    "teacher": {
-        "architecture": {
-            "layers": 1,
-            "hidden_size": 16,
-            "heads": 2,
-            "intermediate_size": 32,
-            "vocabulary_size": 400,
-        },
-        "training": {"epochs": 1},
-        "verify": {"minimum": 0.0},
-    },
-    "student": {"layers": 1},
-    "pruning": {"method": "magnitude", "ratio": {"uniform": [0.2, 0.8]}},
-    "distillation": {
-        "method": "logit",
-        "alpha": {"uniform": [0.1, 0.9]},
-        "temperature": {"uniform": [1, 8]},
-    },
-    "training": {"epochs": 1, "learning_rate": {"loguniform": [1e-4, 2e-3]}},
-}
-
 
 _STUDENT: dict[str, Student] = {}
 

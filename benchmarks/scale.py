@@ -26,28 +26,11 @@ from unittest import mock
 import psutil
 import yaml
 from rich.console import Console
+from stub_space import SPACE
 
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import EpochReport, TrialResult
 
-SHAPE = {"layers": 1, "hidden_size": 16, "heads": 2, "intermediate_size": 32}
-SPACE: dict[str, Any] = {
-    "name": "scale",
-    "data": {"source": "synthetic", "train_rows": 200, "validation_rows": 80, "test_rows": 80},
-    "teacher": {
-        "architecture": SHAPE | {"vocabulary_size": 400},
-        "training": {"epochs": 1},
-        "verify": {"minimum": 0.0},
-    },
-    "student": {"layers": 1},
-    "pruning": {"method": "magnitude", "ratio": {"uniform": [0.2, 0.8]}},
-    "distillation": {
-        "method": "logit",
-        "alpha": {"uniform": [0.1, 0.9]},
-        "temperature": {"uniform": [1, 8]},
-    },
-    "training": {"epochs": 3, "learning_rate": {"loguniform": [1e-4, 2e-3]}},
-}
 EPOCHS = 3
 
 
@@ -145,8 +128,9 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from kdray.sweep import run, tuning
 
     search = {"trials": given.trials, "keep": "none"}
+    space = SPACE | {"training": SPACE["training"] | {"epochs": EPOCHS}}
     file = scratch / "scale.yaml"
-    file.write_text(yaml.safe_dump(SPACE | {"search": search}), encoding="utf-8")
+    file.write_text(yaml.safe_dump(space | {"search": search}), encoding="utf-8")
     folder = SweepFolder(scratch / "runs" / "scale")
     sampler = Sampler(folder)
     sampler.start()

@@ -38,6 +38,16 @@ class TrialSetup:
     threads: int
 
 
+def drawn_setup(drawn: Mapping[str, Any], threads: int) -> TrialSetup:
+    """Returns the setup of a trial that a search drew.
+
+    Args:
+        drawn: Its `trial_id`, `sections` and `parameters`.
+        threads: Torch threads of a trial.
+    """
+    return TrialSetup(drawn["trial_id"], drawn["sections"], drawn["parameters"], threads)
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a trial failed.

@@ -13,16 +13,17 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.failures import error_of, failure_of, is_full
+from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.progress import Progress
 from kdray.sweep.search import StudySearch
 from kdray.tracking.record import SweepRecord
-from kdray.trial_folder import TrialSetup, store_failed
+from kdray.trial_folder import drawn_setup, store_failed
 
 # So many trials that all fail for one reason from the start are enough to know.
 ALIKE = 5
 
 
-class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
+class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
     """Ray Tune tells it what happens; what finished is read from disk, not from what Ray says."""
 
     def __init__(
@@ -39,10 +40,6 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks for a restore of its own; kdray resumes from its own files.
-        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the trial's run."""
@@ -78,9 +75,7 @@ class Bookkeeping(Callback):  # type: ignore[misc]  # ray has no types
             return
         if result is None:
             failure = failure_of(error, last, time.monotonic() - begun)
-            setup = TrialSetup(
-                trial_id, trial.config["sections"], trial.config["parameters"], self._threads
-            )
+            setup = drawn_setup(trial.config, self._threads)
             result = store_failed(self._folder, setup, failure)
         self._stop_if_all_fail(result)
         # The front of all trials is that of the front before and the new one, and worth as much.

@@ -6,12 +6,13 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.search import ConcurrencyLimiter
 
+from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.resources import Slot, alive_nodes, fitting
 
 EVERY_S = 5.0
 
 
-class Growth(Callback):  # type: ignore[misc]  # ray has no types
+class Growth(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
     """Looks every few seconds at what the cluster has, and lets as many trials run.
 
     Args:
@@ -24,12 +25,9 @@ class Growth(Callback):  # type: ignore[misc]  # ray has no types
         self._slot = slot
         self._looked = time.monotonic()
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks for a restore of its own; kdray resumes from its own files.
-        return {}
-
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Sets how many trials may run side by side; at least one, which waits for a node."""
         if time.monotonic() - self._looked >= EVERY_S:
             self._looked = time.monotonic()
-            self._limiter.max_concurrent = max(1, fitting(self._slot, alive_nodes()))
+            most = fitting(self._slot.cpus, self._slot.gpus, alive_nodes())
+            self._limiter.max_concurrent = max(1, most)

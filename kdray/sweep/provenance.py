@@ -12,7 +12,7 @@ import yaml
 from kdray import __version__
 from kdray.results.folder import SweepFolder, write_text
 from kdray.schema import SweepConfig
-from kdray.sweep.resources import Slot
+from kdray.sweep.resources import Slot, alive_nodes, fitting
 
 VERSIONED = ("ray", "optuna", "mlflow", "torch", "transformers", "datasets", "numpy")
 
@@ -35,12 +35,15 @@ def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slo
 
 
 def past_slot(folder: SweepFolder) -> Slot | None:
-    """Returns what each trial of a sweep got before, if the cluster still has the same size."""
+    """Returns what each trial of a sweep got before, if the cluster is as large and still has it."""
     if not folder.sweep_yaml.exists():
         return None
     content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
-    slot = dict(content.get("slot") or {"of": None})
-    return Slot(**slot) if slot.pop("of") == _cluster() else None
+    kept = dict(content.get("slot") or {"of": None})
+    if kept.pop("of") != _cluster():
+        return None
+    slot = Slot(**kept)
+    return slot if fitting(slot.cpus, slot.gpus, alive_nodes()) else None
 
 
 def _cluster() -> dict[str, float]:

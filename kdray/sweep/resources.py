@@ -55,16 +55,16 @@ def choose_slot(options: Resources, nodes: Sequence[Mapping[str, float]]) -> Slo
     able = [node for node in nodes if node.get("GPU", 0.0) >= gpus]
     shared_out = min((_share(node, gpus) for node in able if _cores(node)), default=1.0)
     cpus = shared_out if options.cpus_per_trial == "auto" else options.cpus_per_trial
-    fitting = sum(_fitting(node, cpus, gpus) for node in nodes)
-    if not fitting:
+    most = fitting(cpus, gpus, nodes)
+    if not most:
         raise ConfigError(_problems(cpus, gpus, nodes))
     wanted = options.max_concurrent_trials
-    return Slot(cpus, gpus, fitting if wanted == "auto" else min(fitting, wanted))
+    return Slot(cpus, gpus, most if wanted == "auto" else min(most, wanted))
 
 
-def fitting(slot: Slot, nodes: Sequence[Mapping[str, float]]) -> int:
-    """Returns how many trials with this slot fit on the nodes side by side."""
-    return sum(_fitting(node, slot.cpus, slot.gpus) for node in nodes)
+def fitting(cpus: float, gpus: float, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Returns how many trials with so many CPU cores and GPUs fit on the nodes side by side."""
+    return sum(_fitting_on(node, cpus, gpus) for node in nodes)
 
 
 def _cores(node: Mapping[str, float]) -> float:
@@ -76,13 +76,13 @@ def _share(node: Mapping[str, float], gpus: float) -> float:
     return max(1.0, math.floor(_cores(node) * gpus / node["GPU"])) if gpus else 1.0
 
 
-def _fitting(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+def _fitting_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     """Returns how many trials fit on a node; a trial never uses parts of two GPUs."""
-    fitting = math.floor(_cores(node) / cpus + 1e-9)
+    by_cores = math.floor(_cores(node) / cpus + 1e-9)
     devices = math.floor(node.get("GPU", 0.0))
     if gpus >= 1:
-        return min(fitting, math.floor(devices / gpus + 1e-9))
-    return min(fitting, devices * math.floor(1 / gpus + 1e-9)) if gpus else fitting
+        return min(by_cores, math.floor(devices / gpus + 1e-9))
+    return min(by_cores, devices * math.floor(1 / gpus + 1e-9)) if gpus else by_cores
 
 
 def _problems(cpus: float, gpus: float, nodes: Sequence[Mapping[str, float]]) -> list[Problem]:

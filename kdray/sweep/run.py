@@ -32,7 +32,7 @@ from kdray.sweep.preparing import prepare_here, prepare_on_cluster
 from kdray.sweep.progress import Progress
 from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.reconciling import mark_cut_off
-from kdray.sweep.resources import Slot, alive_nodes, choose_slot, fitting
+from kdray.sweep.resources import Slot, alive_nodes, choose_slot
 from kdray.sweep.search import StudySearch, begin, open_study
 from kdray.sweep.shared_folder import check_every_node_sees
 from kdray.sweep.starting import is_joined, is_own_machine, preload, start_ray
@@ -106,8 +106,6 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         check_every_node_sees(folder.root.parent)
     say = partial(console.print, soft_wrap=True, highlight=False)
     past = past_slot(folder)
-    if past is not None and not fitting(past, alive_nodes()):
-        past = None
     slot = past or choose_slot(config.resources, alive_nodes())
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):

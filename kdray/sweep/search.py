@@ -23,6 +23,7 @@ from kdray.errors import ConfigError
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, options_taken
 from kdray.sweep.journal import Journal
+from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.reconciling import TRIAL_ID, first_choices, reconcile, tell
 from kdray.sweep.samplers import make_sampler, suggest
 
@@ -110,7 +111,7 @@ def point_choices(config: SweepConfig, point: Mapping[str, Any]) -> dict[str, An
     return given
 
 
-class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
+class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no types
     """Ray Tune's side of an Optuna study."""
 
     def __init__(self, study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
@@ -125,10 +126,6 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]  # ray has no types
         given += [result.trial_id for result in folder.results()]
         self.halted: str | None = None
         self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher for a restore of its own; kdray resumes from its own files.
-        return {}
 
     def halt(self, reason: str) -> None:
         """Begins no more trials; those that run come to their end."""

@@ -22,7 +22,7 @@ from kdray.sweep.failures import may_pass
 from kdray.training.checkpoint import kept_epochs
 from kdray.training.course import Checkpoints
 from kdray.trial import TrialError, run_trial
-from kdray.trial_folder import Failure, TrialSetup, store_failed, store_finished
+from kdray.trial_folder import Failure, TrialSetup, drawn_setup, store_failed, store_finished
 
 _PREPARED: dict[str, PreparedSweep] = {}
 
@@ -67,7 +67,7 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
     release_memory()  # of a trial before that was stopped in the midst of a step
     torch.set_num_threads(shared.threads)
     folder = shared.folder
-    setup = TrialSetup(config["trial_id"], config["sections"], config["parameters"], shared.threads)
+    setup = drawn_setup(config, shared.threads)
     if folder.result(setup.trial_id) is not None:
         # An earlier attempt may have written it here and lost the object store before all saw it.
         share_trial(folder, setup.trial_id)

@@ -10,13 +10,14 @@ import ray
 from ray.tune import Callback
 
 from kdray.results.folder import SweepFolder
-from kdray.trial_folder import Failure, TrialSetup, store_failed
+from kdray.sweep.not_pickled import NotPickled
+from kdray.trial_folder import Failure, drawn_setup, store_failed
 
 # A worker that is just writing a result is given time to be gone before its failure is written.
 DYING_S = 0.5
 
 
-class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
+class Watchdog(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
     """Kills the worker of a trial that takes longer than it may; the trial is failed.
 
     The failure is on disk before Ray hears of the worker's death, so that the trial ends at once
@@ -33,10 +34,6 @@ class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
         self._folder = folder
         self._threads = threads
         self._begun: dict[str, tuple[Any, float]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks for a restore of its own; kdray resumes from its own files.
-        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Starts the clock."""
@@ -63,13 +60,11 @@ class Watchdog(Callback):  # type: ignore[misc]  # ray has no types
                 self._end(trial)
 
     def _end(self, trial: Any) -> None:
-        actor, drawn = trial.temporary_state.ray_actor, trial.config
+        actor = trial.temporary_state.ray_actor
         if actor is not None:
             ray.kill(actor)
             time.sleep(DYING_S)
-        if self._folder.result(drawn["trial_id"]) is None:
+        if self._folder.result(trial.config["trial_id"]) is None:
             reason = f"took longer than the {self._timeout_s:g} s of search.trial_timeout_s"
-            setup = TrialSetup(
-                drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads
-            )
+            setup = drawn_setup(trial.config, self._threads)
             store_failed(self._folder, setup, Failure("distil", reason, self._timeout_s))

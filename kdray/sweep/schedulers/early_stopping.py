@@ -11,9 +11,10 @@ from kdray.results.feasibility import is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import SweepConfig
+from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.schedulers.history import best_epoch, criteria_of, past
 from kdray.sweep.schedulers.table import RULES, Rule
-from kdray.trial_folder import TrialSetup, store_stopped
+from kdray.trial_folder import drawn_setup, store_stopped
 
 
 def make_scheduler(config: SweepConfig, folder: SweepFolder, threads: int) -> FIFOScheduler:
@@ -28,7 +29,7 @@ def make_scheduler(config: SweepConfig, folder: SweepFolder, threads: int) -> FI
     return FIFOScheduler() if rule is None else EarlyStopping(rule, config, folder, threads)
 
 
-class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
+class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has no types
     """Stops trials by a rule; begins them in their order.
 
     A trial that is stopped has its result on disk, with status `stopped_early` and the metrics of
@@ -50,10 +51,6 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
             for trial_id, reports in past(folder).items()
             if all(self._keeps(report) for report in reports)
         }
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its scheduler for a restore of its own; kdray resumes from its own files.
-        return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stores and stops a trial that the rule stops."""
@@ -87,6 +84,6 @@ class EarlyStopping(FIFOScheduler):  # type: ignore[misc]  # ray has no types
     def _store(
         self, drawn: dict[str, Any], epochs: Sequence[EpochReport], duration_s: float
     ) -> None:
-        setup = TrialSetup(drawn["trial_id"], drawn["sections"], drawn["parameters"], self._threads)
+        setup = drawn_setup(drawn, self._threads)
         best = best_epoch(epochs, self._criteria.selection_metric)
         store_stopped(self._folder, setup, epochs, best, duration_s)

@@ -35,7 +35,7 @@ def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slo
 
 
 def past_slot(folder: SweepFolder) -> Slot | None:
-    """Returns what each trial of a sweep got before, if the cluster is as large and still has it."""
+    """Returns what each trial got before, if the cluster is as large and still has room for it."""
     if not folder.sweep_yaml.exists():
         return None
     content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """The stage of a trial that trains: the student learns epoch by epoch, and may be cut off."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,83 +16,136 @@ from kdray.evaluation.quality import quality
 from kdray.models.building import config_of
 from kdray.models.first_position import first_position_only
 from kdray.models.inference import predict_logits
-from kdray.models.outputs import best_device, with_attentions
+from kdray.models.outputs import Needs, best_device, with_attentions
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep
-from kdray.pruning.base import Pruned
+from kdray.prune_stage import is_gradual, is_rising, prune, reshaped, rising_masks, stages
+from kdray.pruning.base import Prunable
 from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig
 from kdray.teacher.lessons import Lessons
 from kdray.training.best import BestEpoch
-from kdray.training.checkpoint import go_on, keep
-from kdray.training.course import Checkpoints, Course
+from kdray.training.checkpoint import go_on, keep, kept_shape
+from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
 from kdray.training.loop import EpochTraining, new_stepper, train_epochs
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
 
 
 def begin_course(
-    config: TrialConfig, sweep: PreparedSweep, checkpoints: Checkpoints | None
+    config: TrialConfig,
+    sweep: PreparedSweep,
+    checkpoints: Checkpoints | None = None,
+    on_epoch: OnEpoch = ignore,
 ) -> Course:
     """Returns the course of a trial that has no epoch yet."""
     made_of = (config, sweep.verified.digest, len(sweep.splits["train"]), __version__)
     identity = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    return Course(identity, BestEpoch(config.selection_metric), checkpoints)
+    return Course(identity, BestEpoch(config.selection_metric), on_epoch, checkpoints)
 
 
 def distil(
-    pruned: Pruned,
+    student: Prunable,
     config: TrialConfig,
     sweep: PreparedSweep,
-    on_epoch: Callable[[EpochReport], None],
     course: Course,
-) -> Any:
+) -> Prunable:
     """Trains the student and returns it with the weights of its best epoch on validation.
 
-    The state is written after `on_epoch`: an epoch of which nobody was told is done again.
+    Where pruning has stages, the training goes on after each with what is left. The state is
+    written after `course.on_epoch`: an epoch of which nobody was told is done again.
     """
-    device = best_device()
-    method, train_set = config.distillation, sweep.splits["train"]
-    model: Any = pruned.model.to(device)
+    starts = sorted(stages(config))
+    done, student = _kept(student, starts, course)
+    for first, last in zip(starts, [*starts[1:], config.training.epochs], strict=True):
+        if last < done:
+            continue
+        if first > 0 and done <= first:
+            student, course.reshaped = prune(student, config, first), True
+        student = _train(student, config, sweep, course, range(first, last))
+        done = last
+    course.best.restore(student.model)
+    with_attentions(student.model, False)
+    return student
+
+
+def _train(
+    student: Prunable,
+    config: TrialConfig,
+    sweep: PreparedSweep,
+    course: Course,
+    epochs: range,
+) -> Prunable:
+    """Trains for some of the epochs, between which the student keeps its shape."""
+    device, model = best_device(), student.model.to(best_device())
+    train_set, validation = student.splits["train"], student.splits["validation"]
+    method, probe = config.distillation, probe_inputs(train_set, device)
     match = method.match(shape_of(model.config), shape_of(config_of(sweep.teacher)))
     match.projections.to(device)
-    teacher_needs = method.needs(frozenset(match.pairs.values()))
     student_needs = method.needs(frozenset(match.pairs))
     with_attentions(model, bool(student_needs.attentions))
     truth = Truth(sweep.labels, torch.tensor(train_set.targets))
-
-    lessons = Lessons(sweep.outputs, sweep.teacher, teacher_needs, device)
+    lessons = _lessons(sweep, method.needs(frozenset(match.pairs.values())), device)
     terms = distillation_terms(method, model, match, lessons, truth)
-    probe = probe_inputs(train_set, device)
-    costs = measure_size(model, probe)
-    costs |= {"size_mb": stored_mb(as_student(model, config, sweep))}
-    learner = Learner(model, [match.projections], pruned.masks)
-    stepper = new_stepper(learner, train_set, config.training)
+    raising = rising_masks(config, student)
+    learner = Learner(model, [match.projections], student.masks, raising)
+    stepper = new_stepper(learner, train_set, config.training, epochs.start)
+    costs = partial(_costs, student, config, sweep, probe)
+    fixed = costs()
+    steps = -(-len(train_set) // config.training.batch_size)
 
     def after_epoch(epoch: EpochTraining) -> None:
-        logits = predict_logits(model, sweep.splits["validation"])
-        metrics = quality(logits, sweep.splits["validation"].targets, sweep.labels)
-        course.best.offer(epoch.epoch, metrics, model)
-        report = _report(epoch, config, metrics | costs, lessons.count())
-        course.epochs.append(report)
-        on_epoch(report)
+        metrics = quality(predict_logits(model, validation), validation.targets, sweep.labels)
+        rising = is_rising(config, epoch.epoch - 1, steps)
+        if not rising:
+            course.best.offer(epoch.epoch, metrics, model)
+        metrics |= costs() if is_gradual(config) else fixed
+        report = _report(epoch, config, metrics, lessons.count())
+        course.epochs.append(replace(report, rising=rising))
+        course.on_epoch(course.epochs[-1])
         keep(stepper, course)
 
     with first_position_only(model, probe, student_needs):
-        go_on(stepper, course)
-        train_epochs(stepper, train_set, terms, after_epoch, len(course.epochs))
-    course.best.restore(model)
-    return with_attentions(model, False)
+        if not course.epochs:
+            go_on(stepper, course)
+            fixed = costs() if epochs.start else fixed
+        left = range(max(epochs.start, len(course.epochs)), epochs.stop)
+        train_epochs(stepper, train_set, terms, after_epoch, left)
+    return replace(student, masks=dict(stepper.masks))
+
+
+def _costs(
+    student: Prunable, config: TrialConfig, sweep: PreparedSweep, probe: Any
+) -> dict[str, float]:
+    size = {"size_mb": stored_mb(as_student(student, config, sweep))}
+    return measure_size(student.model, probe) | size
+
+
+def _lessons(sweep: PreparedSweep, needs: Needs, device: torch.device) -> Lessons:
+    return Lessons(sweep.outputs, sweep.teacher, needs, sweep.splits["train"], device)
+
+
+def _kept(student: Prunable, starts: Sequence[int], course: Course) -> tuple[int, Prunable]:
+    """Returns the epochs done by a trial that was cut off, and the student in its shape of then."""
+    kept = kept_shape(course)
+    if kept is None:
+        return 0, student
+    done, shape, frozen = kept
+    course.reshaped = any(0 < start < done for start in starts)
+    return done, reshaped(student, shape, frozen) if course.reshaped else student
 
 
 def as_student(
-    model: Any, config: TrialConfig, sweep: PreparedSweep, thresholds: tuple[float, ...] = ()
+    student: Prunable,
+    config: TrialConfig,
+    sweep: PreparedSweep,
+    thresholds: tuple[float, ...] = (),
 ) -> Student:
-    """Returns a model with all that is needed to store and use it."""
+    """Returns a student with all that is needed to store and use it."""
     return Student(
-        model=model,
-        tokenizer=sweep.tokenizer,
-        labels=sweep.labels,
+        model=student.model,
+        tokenizer=student.tokenizer,
+        labels=student.labels,
         max_length=sweep.max_length,
         thresholds=thresholds,
         number_format=config.student.weights,

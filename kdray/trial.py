@@ -3,12 +3,10 @@
 It runs without Ray, Optuna and MLflow: a sweep calls it in its workers, `kdray trial` in process.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-
-import torch
 
 from kdray.distil_stage import as_student, begin_course, distil
 from kdray.errors import KdrayError
@@ -20,13 +18,12 @@ from kdray.models.outputs import best_device
 from kdray.models.packing import to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
-from kdray.pruning.base import Pruned
+from kdray.prune_stage import prune, unpruned
+from kdray.pruning.base import Prunable
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
-from kdray.training.course import Checkpoints
+from kdray.training.course import Checkpoints, OnEpoch, ignore
 from kdray.training.randomness import seed_everything
-
-OnEpoch = Callable[[EpochReport], None]
 
 
 class TrialError(KdrayError):
@@ -68,7 +65,7 @@ class Finished:
 def run_trial(
     config: TrialConfig,
     sweep: PreparedSweep,
-    on_epoch: OnEpoch = lambda report: None,
+    on_epoch: OnEpoch = ignore,
     checkpoints: Checkpoints | None = None,
 ) -> Finished:
     """Runs one trial, or goes on with one that was cut off.
@@ -89,16 +86,16 @@ def run_trial(
     Raises:
         TrialError: If a stage fails.
     """
-    course = begin_course(config, sweep, checkpoints)
+    course = begin_course(config, sweep, checkpoints, on_epoch)
     seed_everything(config.training.seed)
     with _stage("verify"):
         check_teacher(sweep)
     with _stage("prune"):
-        pruned = prune(build_student(config, sweep), config)
+        pruned = prune(unpruned(build_student(config, sweep), sweep), config)
     with _stage("distil"):
-        model = distil(pruned, config, sweep, on_epoch, course)
+        distilled = distil(pruned, config, sweep, course)
     with _stage("evaluate"):
-        student, measured, metrics = evaluate(model, config, sweep)
+        student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(
         metrics,
         tuple(course.epochs),
@@ -141,34 +138,22 @@ def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     return keep_layers(model, options.layers or model.config.num_hidden_layers)
 
 
-def prune(model: Any, config: TrialConfig) -> Pruned:
-    """Applies every pruning method in order; a weight stays where all masks keep it."""
-    generator = torch.Generator().manual_seed(config.training.seed)
-    masks: dict[str, torch.Tensor] = {}
-    for method in config.pruning:
-        pruned = method.prune(model, generator)
-        model = pruned.model
-        for name, mask in pruned.masks.items():
-            masks[name] = mask * masks[name] if name in masks else mask
-            model.get_parameter(name).data.mul_(masks[name])
-    return Pruned(model, masks)
-
-
 def evaluate(
-    model: Any, config: TrialConfig, sweep: PreparedSweep
+    distilled: Prunable, config: TrialConfig, sweep: PreparedSweep
 ) -> tuple[Student, Measured, dict[str, float]]:
     """Measures the student as it will be stored, rounded to its number format."""
-    device = best_device()
+    device, model, splits = best_device(), distilled.model, distilled.splits
     rounded = to_format(model.state_dict(), config.student.weights)
     model.load_state_dict({name: tensor.float() for name, tensor in rounded.items()})
-    probe = probe_inputs(sweep.splits["train"], device)
+    probe = probe_inputs(splits["train"], device)
     with first_position_only(model, probe):
-        measured = measure_quality(model, sweep.splits, sweep.labels, config.evaluation)
+        measured = measure_quality(model, splits, sweep.labels, config.evaluation)
     metrics = dict(measured.metrics) | measure_size(model, probe)
     teacher = borrow(sweep.teacher).to(device)
-    metrics |= paired_latency(model, teacher, probe)
+    metrics |= paired_latency(model, teacher, probe, probe_inputs(sweep.splits["train"], device))
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
-    student = as_student(model.cpu(), config, sweep, measured.thresholds)
+    model.cpu()
+    student = as_student(distilled, config, sweep, measured.thresholds)
     sizes = {
         "size_mb": stored_mb(student),
         "teacher_size_mb": stored_mb(replace(student, model=teacher.cpu())),

@@ -20,6 +20,7 @@ ORDER = [
     {"trial_folder"},
     {"trial", "tracking", "reporting"},
     {"distil_stage"},
+    {"prune_stage"},
     {"preparation", "changes"},
     {"loading"},
     {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},

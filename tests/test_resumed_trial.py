@@ -46,6 +46,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "distillation": {"method": "attention"},
         "training": {"precision": "bfloat16"},
     },
+    "rising masks": {
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": "cubic"},
+        "training": {"precision": "bfloat16"},
+    },
+    "masks in stages": {
+        "student": {"embeddings": "frozen"},
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
+        "distillation": {"method": "multi_level"},
+    },
     "half precision": {"training": {"precision": "float16"}},
 }
 
@@ -89,15 +98,16 @@ def assert_same(one: Finished, other: Finished) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("epoch", [2, 3])
 def test_a_trial_that_was_cut_off_ends_as_if_it_had_not_been(
-    sweep: PreparedSweep, tmp_path: Path, kind: str
+    sweep: PreparedSweep, tmp_path: Path, kind: str, epoch: int
 ) -> None:
     config, place = trial(**KINDS[kind]), Checkpoints(tmp_path / "state", 0.0)
     whole = run_trial(config, sweep)
-    cut_off(config, sweep, place, epoch=3)
+    cut_off(config, sweep, place, epoch)
     heard: list[EpochReport] = []
     resumed = run_trial(config, sweep, heard.append, place)
-    assert [report.epoch for report in heard] == [3]
+    assert [report.epoch for report in heard] == list(range(epoch, EPOCHS + 1))
     assert_same(whole, resumed)
 
 

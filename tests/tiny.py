@@ -1,5 +1,6 @@
 """Tiny models and data for tests: two layers, sixteen wide, made in milliseconds."""
 
+import copy
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from kdray.data.base import Examples, Labels
 from kdray.data.dataset import Dataset, ragged
 from kdray.data.tokenizing import train_tokenizer
 from kdray.models.building import label_settings
+from kdray.pruning.base import Prunable
 
 MULTI = Labels(("bully", "threat", "spam"), "multi_label")
 SINGLE = Labels(("good", "bad", "ugly"), "single_label")
@@ -111,3 +113,11 @@ def tokenizer() -> Any:
 def examples(labels: Labels = MULTI) -> Examples:
     """The texts with targets."""
     return Examples(tuple((text,) for text in TEXTS), targets(labels, len(TEXTS)))
+
+
+def prunable(classifier: Any = None, labels: Labels = MULTI, **settings: Any) -> Prunable:
+    """A student before any pruning, with data that it can be trained on."""
+    made = model(labels, **settings) if classifier is None else classifier
+    splits = {name: dataset(labels) for name in ("train", "validation", "test")}
+    original = copy.deepcopy(getattr(made, "config", None))
+    return Prunable(made, tokenizer(), labels, splits, original)

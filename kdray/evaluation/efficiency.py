@@ -67,20 +67,32 @@ class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
 
 def paired_latency(
-    student: nn.Module, teacher: nn.Module, inputs: Mapping[str, Tensor]
+    student: nn.Module,
+    teacher: nn.Module,
+    inputs: Mapping[str, Tensor],
+    teacher_inputs: Mapping[str, Tensor] | None = None,
 ) -> dict[str, float]:
     """Times one text through student and teacher in turn, on one thread, alone on this machine.
+
+    Args:
+        student: One model.
+        teacher: The other.
+        inputs: The text.
+        teacher_inputs: The text as the teacher's tokenizer has it; None: the same.
 
     Returns:
         `latency_ms` and `latency_p95_ms` of the student, and `speedup`: the median over rounds of
         teacher time / student time, which holds although the machine's speed drifts.
     """
-    runs = {"student": student.eval(), "teacher": teacher.eval()}
+    runs = {
+        "student": (student.eval(), inputs),
+        "teacher": (teacher.eval(), inputs if teacher_inputs is None else teacher_inputs),
+    }
     times: dict[str, list[float]] = {name: [] for name in runs}
     with _alone(), torch_threads(1), torch.inference_mode():
         for turn in range(WARM_UP + ROUNDS):
-            for name, model in runs.items():
-                seconds = _seconds(model, inputs)
+            for name, (model, text) in runs.items():
+                seconds = _seconds(model, text)
                 if turn >= WARM_UP:
                     times[name].append(seconds * 1000)
     ratio = np.asarray(times["teacher"]) / np.asarray(times["student"])

@@ -75,15 +75,20 @@ def borrow(state: ModelState) -> Any:
 
 
 def _built(state: ModelState, weights: Mapping[str, torch.Tensor]) -> Any:
+    model = empty_model(state)
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
+
+
+def empty_model(state: ModelState) -> Any:
+    """Returns a model of a state's shape whose weights are whatever was in memory."""
     from transformers import AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
-        model = AutoModelForSequenceClassification.from_config(
+        return AutoModelForSequenceClassification.from_config(
             config_of(state), trust_remote_code=state.own_code
         )
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
 
 
 def config_of(state: ModelState) -> Any:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Generator, Tensor
 
-from kdray.pruning.base import MaskPruning, lowest_removed
+from kdray.pruning.masking import MaskPruning, lowest_removed
 
 
 class Magnitude(MaskPruning):
@@ -27,9 +27,9 @@ class Magnitude(MaskPruning):
         """Returns :math:`|w|`."""
         return weight.abs()
 
-    def masks(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
         """Returns masks over all weights together, or matrix by matrix."""
         if self.scope == "global":
-            return lowest_removed(scores, self.ratio)
-        parts = [lowest_removed({name: score}, self.ratio) for name, score in scores.items()]
+            return lowest_removed(scores, share)
+        parts = [lowest_removed({name: score}, share) for name, score in scores.items()]
         return {name: mask for part in parts for name, mask in part.items()}

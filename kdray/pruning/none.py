@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from torch import Generator, nn
+from torch import Generator
 
-from kdray.pruning.base import Pruned, PruningMethod
+from kdray.pruning.base import Prunable, PruningMethod
 
 
 class NoPruning(PruningMethod):
@@ -12,6 +12,8 @@ class NoPruning(PruningMethod):
 
     method: Literal["none"] = "none"
 
-    def prune(self, model: nn.Module, generator: Generator) -> Pruned:
-        """Returns the model as it is."""
-        return Pruned(model)
+    def prune(
+        self, student: Prunable, generator: Generator, share: float | None = None
+    ) -> Prunable:
+        """Returns the student as it is."""
+        return student

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from kdray.pruning.base import MaskPruning
+from kdray.pruning.masking import MaskPruning
 
 
 class Random(MaskPruning):

@@ -37,6 +37,8 @@ class EpochReport(_JsonLine):
             teacher was run on in the loop, if it was (`teacher_forward_examples`), and how many
             were trained on at once, if a batch was too large (`micro_batch_size`).
         duration_s: Seconds that the epoch took.
+        rising: Whether pruning still went on: such an epoch is not selected, and no trial is
+            stopped for it.
     """
 
     epoch: int
@@ -44,6 +46,7 @@ class EpochReport(_JsonLine):
     metrics: Mapping[str, float]
     training: Mapping[str, float]
     duration_s: float
+    rising: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from kdray.errors import KdrayError
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
+from kdray.prune_stage import prune, unpruned
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.space_checks import drawable_trainings, sample_sections
 from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
-from kdray.trial import build_student, prune
+from kdray.trial import build_student
 
 PROBE_S, PROBE_BATCHES = 2.0, 8
 STEP_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0
@@ -183,11 +184,11 @@ class _Probe:
 
     def __init__(self, prepared: PreparedSweep, trial: TrialConfig) -> None:
         self._trial, self._labels = trial, prepared.labels
-        train_set = prepared.splits["train"]
+        pruned = prune(unpruned(build_student(trial, prepared), prepared), trial)
+        train_set = pruned.splits["train"]
         wanted = min(len(train_set), PROBE_BATCHES * trial.training.batch_size)
         rows = np.linspace(0, len(train_set) - 1, wanted).astype(np.int64)
         self._few = subset(train_set, np.unique(rows))
-        pruned = prune(build_student(trial, prepared), trial)
         self._learner = Learner(pruned.model.to(best_device()), (), pruned.masks)
 
     def examples_a_second(self, threads: int, seconds: float) -> float:

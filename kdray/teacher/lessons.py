@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdray.data.batches import Batch
+from kdray.data.batches import Batch, make_batch
+from kdray.data.dataset import Dataset
 from kdray.models.building import ModelState, borrow
 from kdray.models.outputs import Needs, Outputs, forward, with_attentions
 from kdray.teacher.layout import as_outputs, by_name, needs_of, output_names
@@ -15,14 +16,28 @@ from kdray.teacher.outputs import TeacherOutputs
 
 
 class Lessons:
-    """The teacher's outputs for batches of the training set."""
+    """The teacher's outputs for batches of the training set.
+
+    Args:
+        outputs: What is kept of them.
+        teacher: The teacher, for what is not.
+        needs: What is read.
+        dataset: The training set as the teacher's tokenizer has it.
+        device: Where the outputs are wanted.
+    """
 
     def __init__(
-        self, outputs: TeacherOutputs, teacher: ModelState, needs: Needs, device: torch.device
+        self,
+        outputs: TeacherOutputs,
+        teacher: ModelState,
+        needs: Needs,
+        dataset: Dataset,
+        device: torch.device,
     ) -> None:
         names = output_names(needs)
         self._examples = 0
         self._outputs, self._teacher, self._needs, self._device = outputs, teacher, needs, device
+        self._dataset = dataset
         self._kept = [name for name in names if name in outputs.columns]
         self._missing = [name for name in names if name not in outputs.columns]
 
@@ -47,7 +62,8 @@ class Lessons:
         self._examples += len(batch.rows)
         # Not inference mode: a loss may keep what it gets for its backward pass.
         with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
-            outputs = forward(self._model, batch.inputs, needs_of(self._missing))
+            inputs = make_batch(self._dataset, batch.rows, self._device).inputs
+            outputs = forward(self._model, inputs, needs_of(self._missing))
         found = by_name(outputs)
         return {name: _without_padding(name, found, outputs.mask) for name in self._missing}
 

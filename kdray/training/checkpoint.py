@@ -66,6 +66,7 @@ def go_on(stepper: Stepper, course: Course) -> None:
     stored = _read(course.checkpoints.folder) if course.checkpoints else None
     if stored is None or not _fits(stored, stepper, course):
         return
+    stepper.mask(stored.part("masks"))
     stepper.restore(stored.part("stepper"), stored.state["stepper"])
     course.epochs = stored.epochs
     course.earlier_s = stored.state["duration_s"]
@@ -82,9 +83,29 @@ def kept_epochs(checkpoints: Checkpoints) -> list[EpochReport]:
     return stored.epochs if stored else []
 
 
+def kept_shape(course: Course) -> tuple[int, dict[str, Any], dict[str, Tensor]] | None:
+    """Returns the shape of the model that was kept, or None without a state of the same trial.
+
+    Returns:
+        The epochs done, the model's configuration, and its frozen weights: those of a model that
+        was cut during the training.
+    """
+    stored = _read(course.checkpoints.folder) if course.checkpoints else None
+    if stored is None or stored.state.get("identity") != course.identity:
+        return None
+    return len(stored.epochs), stored.state["config"], stored.part("frozen")
+
+
 def _write(file: Path, stepper: Stepper, course: Course) -> None:
     generators, random = random_state()
-    parts = {"stepper": stepper.tensors(), "best": _best(stepper, course), "random": generators}
+    config: Any = stepper.model.config
+    parts = {
+        "stepper": stepper.tensors(),
+        "best": _best(stepper, course),
+        "random": generators,
+        "masks": {name: mask.bool() for name, mask in stepper.masks.items()},
+        "frozen": _frozen(stepper.model) if course.reshaped else {},
+    }
     tensors = {f"{part}/{name}": t for part, found in parts.items() for name, t in found.items()}
     state = {
         "identity": course.identity,
@@ -92,6 +113,7 @@ def _write(file: Path, stepper: Stepper, course: Course) -> None:
         "best": [course.best.epoch, course.best.value],
         "stepper": stepper.numbers(),
         "random": random,
+        "config": config.to_dict(),
     }
     epochs = "\n".join(report.to_json() for report in course.epochs)
     save_file(tensors, file, {"state": json.dumps(state), "epochs": epochs})
@@ -101,11 +123,12 @@ def _best(stepper: Stepper, course: Course) -> dict[str, Tensor]:
     """Returns the weights of the best epoch that are neither frozen nor those of the present."""
     if course.best.epoch == len(course.epochs):
         return {}
-    model = stepper.model.state_dict(keep_vars=True)
-    frozen = {
-        name for name, t in model.items() if isinstance(t, nn.Parameter) and not t.requires_grad
-    }
+    frozen = _frozen(stepper.model)
     return {name: t for name, t in course.best.weights.items() if name not in frozen}
+
+
+def _frozen(model: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
 
 
 def _read(folder: Path) -> _Stored | None:

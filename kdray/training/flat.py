@@ -85,6 +85,16 @@ class FlatParameters:
             self._read(self._weights)
             self._rounded = None
 
+    @contextmanager
+    def read_whole(self) -> Iterator[None]:
+        """Lets the parameters be read, and written to, in float32 inside the block."""
+        self._read(self._weights)
+        try:
+            yield
+        finally:
+            self.round()
+            self._read(self._weights if self._rounded is None else self._views(self._rounded))
+
     def release(self) -> None:
         """Gives every parameter a storage of its own again."""
         self._read([weight.clone() for weight in self._weights])

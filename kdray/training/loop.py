@@ -67,9 +67,10 @@ def train(
     train_epochs(new_stepper(learner, dataset, options), dataset, compute_terms, after_epoch)
 
 
-def new_stepper(learner: Learner, dataset: Dataset, options: Training) -> Stepper:
-    """Returns what takes the steps of a whole training."""
-    return Stepper(learner, options, options.epochs * -(-len(dataset) // options.batch_size))
+def new_stepper(learner: Learner, dataset: Dataset, options: Training, done: int = 0) -> Stepper:
+    """Returns what takes the steps of a training, or of what is left of it after some epochs."""
+    steps = -(-len(dataset) // options.batch_size)
+    return Stepper(learner, options, options.epochs * steps, done * steps)
 
 
 def train_epochs(
@@ -77,22 +78,22 @@ def train_epochs(
     dataset: Dataset,
     compute_terms: ComputeTerms,
     after_epoch: Callable[[EpochTraining], None],
-    done: int = 0,
+    epochs: range | None = None,
 ) -> None:
-    """Trains as `train` does, with a stepper that has done some epochs already.
+    """Trains as `train` does, some of the epochs.
 
     Args:
-        stepper: From `new_stepper`, as it is after these epochs.
+        stepper: From `new_stepper`, as it is after the epochs before.
         dataset: The training set.
         compute_terms: As in `train`.
-        after_epoch: Called after each further epoch.
-        done: Epochs that are done.
+        after_epoch: Called after each of these epochs.
+        epochs: Which, from 0; None: all.
 
     Raises:
         DivergedError: If the loss is not finite.
     """
     with fast_training(stepper.model):
-        for epoch in range(done, stepper.options.epochs):
+        for epoch in range(stepper.options.epochs) if epochs is None else epochs:
             start = time.perf_counter()
             with stepper.computing():
                 meter = _train_epoch(stepper, dataset, compute_terms, epoch)
@@ -117,6 +118,7 @@ def _train_epoch(
         return terms
 
     for index, rows in enumerate(order):
+        stepper.before_step(stepper, epoch * len(order) + index, options.epochs * len(order))
         terms = compute_gradient(stepper, rows, partial(compute, index))
         stepper.step()
         meter.add(terms)

@@ -45,10 +45,19 @@ def _first_state(vector: nn.Parameter) -> dict[str, Tensor]:
     }
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, warmup_ratio: float, steps: int) -> LambdaLR:
-    """Returns the schedule: 0 to the peak over the warm-up, then down to 0 at the last step."""
+def make_schedule(
+    optimizer: torch.optim.Optimizer, warmup_ratio: float, steps: int, done: int = 0
+) -> LambdaLR:
+    """Returns the schedule: 0 to the peak over the warm-up, then down to 0 at the last step.
+
+    Args:
+        optimizer: What takes the steps.
+        warmup_ratio: Share of the steps that warm up.
+        steps: Of the whole training.
+        done: Steps of it that another optimizer has taken.
+    """
     warmup = round(warmup_ratio * steps)
-    return LambdaLR(optimizer, lambda step: rate_factor(step, warmup, steps))
+    return LambdaLR(optimizer, lambda step: rate_factor(step + done, warmup, steps))
 
 
 def rate_factor(step: int, warmup: int, steps: int) -> float:

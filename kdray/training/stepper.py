@@ -1,6 +1,6 @@
 """One optimizer step: scaled, masked, clipped, scheduled."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,13 @@ from kdray.training.flat import FlatParameters
 from kdray.training.optimizer import decays, make_optimizer, make_schedule
 from kdray.training.precision import autocast, resolve_precision
 
+# Takes the stepper, the number of the step, from 0, and the number of all steps.
+BeforeStep = Callable[["Stepper", int, int], None]
+
+
+def _nothing(stepper: "Stepper", step: int, steps: int) -> None:
+    pass
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -22,11 +29,13 @@ class Learner:
         model: The model, on its device.
         extra_modules: Trained along and then thrown away, such as projections.
         masks: By parameter name, 0 where a weight is pruned: it stays exactly 0.
+        before_step: Called before each step; it may prune further.
     """
 
     model: nn.Module
     extra_modules: Sequence[nn.Module] = ()
     masks: Mapping[str, Tensor] = field(default_factory=dict)
+    before_step: BeforeStep = _nothing
 
 
 class Stepper:
@@ -42,15 +51,23 @@ class Stepper:
         optimizer: AdamW over all of them.
         options: How it is trained.
         micro_batch_size: Most examples whose gradient is computed at once.
+        masks: By parameter name, 0 where a weight is pruned.
+        before_step: Called before each step.
+
+    Args:
+        learner: What is trained.
+        options: How it is trained.
+        steps: Of the whole training.
+        done: Steps of it that others have taken: the learning rate goes on from there.
     """
 
-    def __init__(self, learner: Learner, options: Training, steps: int) -> None:
+    def __init__(self, learner: Learner, options: Training, steps: int, done: int = 0) -> None:
         self.model = learner.model
+        self.before_step = learner.before_step
         self.options = options
         self.micro_batch_size = options.batch_size
         self.device = next(learner.model.parameters()).device
         self.weights = _trainable([learner.model])
-        masked = masked_parameters(learner.model, learner.masks)
         parameters = self.weights + _trainable(learner.extra_modules)
         embedded = embedding_weights(learner.model)
         others = [p for p in parameters if id(p) not in embedded]
@@ -71,15 +88,14 @@ class Stepper:
         self.optimizer = make_optimizer(decaying, options)
         self._dtype = resolve_precision(options.precision, self.device)
         self.cast = autocast(self._dtype, self.device)
-        self._masked = [
-            (self._gradient(parameter), mask)
-            for parameter, mask in masked
-            if parameter.requires_grad
-        ]
-        self._schedule = make_schedule(self.optimizer, options.warmup_ratio, steps)
+        self.masks: dict[str, Tensor] = {}
+        self._masked: dict[str, tuple[Tensor, Tensor]] = {}
+        self._rounding = True
+        self._schedule = make_schedule(self.optimizer, options.warmup_ratio, steps, done)
         half = self._dtype == torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self._clip = options.gradient_clip
+        self.mask(learner.masks)
 
     @property
     def learning_rate(self) -> float:
@@ -101,15 +117,52 @@ class Stepper:
                 stack.enter_context(flat.read_as(self._dtype))
             for module in self.model.modules():
                 if isinstance(module, nn.Embedding):
-                    hook = module.register_forward_hook(lambda m, i, o: o.to(self._dtype))
+                    hook = module.register_forward_hook(self._round)
                     stack.callback(hook.remove)
             yield
+
+    def _round(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return output.to(self._dtype) if self._rounding else output
 
     def backward(self, loss: Tensor, add: bool = False) -> None:
         """Computes the gradient of a loss for the next step, or adds it to that of the others."""
         torch.autograd.backward(self._scaler.scale(loss))
         for flat in self.flats:
             flat.gather(add)
+
+    def mask(self, masks: Mapping[str, Tensor]) -> None:
+        """Prunes weights: from now on they, their gradients and their moments are exactly 0.
+
+        With the gradient masked AdamW's moments at a pruned weight stay 0, its update is
+        0 / (0 + ε), and decay keeps a 0 at 0.
+
+        Args:
+            masks: By parameter name, 0 where a weight is pruned; the others stay as they are.
+        """
+        with self.reading_whole():
+            pruned = masked_parameters(self.model, masks)
+        self.masks |= {name: mask for name, (_, mask) in zip(masks, pruned, strict=True)}
+        for name, (parameter, mask) in zip(masks, pruned, strict=True):
+            if not parameter.requires_grad:
+                continue
+            flat = next(flat for flat in self.flats if parameter in flat)
+            assert flat.vector.grad is not None, "made with the vector"
+            for moments in self.optimizer.state[flat.vector].values():
+                if moments.shape == flat.vector.shape:
+                    flat.part(moments, parameter).mul_(mask)
+            self._masked[name] = (flat.part(flat.vector.grad, parameter), mask)
+
+    @contextmanager
+    def reading_whole(self) -> Iterator[None]:
+        """Lets the weights be read, and written to, in float32 inside the block."""
+        with ExitStack() as stack:
+            for flat in (*self.flats, *self._frozen):
+                stack.enter_context(flat.read_whole())
+            self._rounding = False
+            try:
+                yield
+            finally:
+                self._rounding = True
 
     def forget(self) -> None:
         """Drops what a backward pass left that did not come to its end."""
@@ -119,7 +172,7 @@ class Stepper:
     def step(self) -> None:
         """Moves the parameters against the gradient."""
         self._scaler.unscale_(self.optimizer)
-        for gradient, mask in self._masked:
+        for gradient, mask in self._masked.values():
             gradient.mul_(mask)
         nn.utils.clip_grad_norm_(self._vectors, self._clip)
         self._scaler.step(self.optimizer)
@@ -170,20 +223,11 @@ class Stepper:
         for flat in (*self.flats, *self._frozen):
             flat.release()
 
-    def _gradient(self, parameter: nn.Parameter) -> Tensor:
-        flat = next(flat for flat in self.flats if parameter in flat)
-        assert flat.vector.grad is not None, "made with the vector"
-        return flat.part(flat.vector.grad, parameter)
-
 
 def masked_parameters(
     model: nn.Module, masks: Mapping[str, Tensor]
 ) -> list[tuple[nn.Parameter, Tensor]]:
-    """Returns each pruned parameter with its mask, and sets the pruned weights to 0.
-
-    With the gradient masked from the first step, AdamW's moments at a pruned weight are 0 too, its
-    update is 0 / (0 + ε), and decay keeps a 0 at 0.
-    """
+    """Returns each pruned parameter with its mask, and sets the pruned weights to 0."""
     pairs = []
     for name, mask in masks.items():
         parameter = model.get_parameter(name)

@@ -8,7 +8,8 @@ from torch import nn
 
 from kdray.models.building import freeze, thaw
 from kdray.models.packing import pack
-from kdray.pruning.base import MaskPruning, PruningMethod, prunable_weights
+from kdray.pruning.base import PruningMethod
+from kdray.pruning.masking import MaskPruning, prunable_weights
 from kdray.pruning.table import PRUNING
 from tests import tiny
 
@@ -16,7 +17,8 @@ MASKING = [name for name, method in PRUNING.items() if issubclass(method, MaskPr
 
 
 def prune(name, model, seed=0, **options):
-    return PRUNING[name](**options).prune(model, torch.Generator().manual_seed(seed))
+    student = tiny.prunable(model)
+    return PRUNING[name](**options).prune(student, torch.Generator().manual_seed(seed))
 
 
 def removed(pruned):

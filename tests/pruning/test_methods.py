@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdray.pruning.base import lowest_removed
 from kdray.pruning.magnitude import Magnitude
+from kdray.pruning.masking import lowest_removed
 from kdray.pruning.none import NoPruning
 from kdray.pruning.random import Random
 from tests import tiny
@@ -19,7 +19,7 @@ def two_layers():
 
 
 def masks_of(method, seed=0):
-    pruned = method.prune(two_layers(), torch.Generator().manual_seed(seed))
+    pruned = method.prune(tiny.prunable(two_layers()), torch.Generator().manual_seed(seed))
     return {name: mask.tolist() for name, mask in pruned.masks.items()}
 
 
@@ -59,20 +59,26 @@ def test_no_scores_give_no_masks():
 
 def test_random_depends_on_its_seed_and_not_on_the_weights():
     method = Random(ratio=0.5)
-    first = method.prune(tiny.model(seed=0), torch.Generator().manual_seed(3)).masks
-    other_weights = method.prune(tiny.model(seed=1), torch.Generator().manual_seed(3)).masks
-    other_seed = method.prune(tiny.model(seed=0), torch.Generator().manual_seed(4)).masks
+    first = method.prune(tiny.prunable(tiny.model(seed=0)), torch.Generator().manual_seed(3)).masks
+    other_weights = method.prune(
+        tiny.prunable(tiny.model(seed=1)), torch.Generator().manual_seed(3)
+    ).masks
+    other_seed = method.prune(
+        tiny.prunable(tiny.model(seed=0)), torch.Generator().manual_seed(4)
+    ).masks
     assert all(torch.equal(mask, other_weights[name]) for name, mask in first.items())
     assert not all(torch.equal(mask, other_seed[name]) for name, mask in first.items())
 
 
 def test_random_takes_about_the_same_share_of_every_layer():
-    masks = Random(ratio=0.5).prune(tiny.model(), torch.Generator().manual_seed(0)).masks
+    masks = (
+        Random(ratio=0.5).prune(tiny.prunable(tiny.model()), torch.Generator().manual_seed(0)).masks
+    )
     assert all(0.3 < mask.mean() < 0.7 for mask in masks.values())
 
 
 def test_no_pruning_returns_the_model_as_it_is():
     model = two_layers()
-    pruned = NoPruning().prune(model, torch.Generator())
+    pruned = NoPruning().prune(tiny.prunable(model), torch.Generator())
     assert pruned.model is model
     assert not pruned.masks

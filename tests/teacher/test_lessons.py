@@ -19,7 +19,7 @@ def batch():
 def lessons(where, needs=NEEDS, family="bert", state=None, **cache):
     model = tiny.model(family=family)
     outputs = kept(asked(model), where, **cache)
-    return Lessons(outputs, state or freeze(model), needs, CPU)
+    return Lessons(outputs, state or freeze(model), needs, tiny.dataset(), CPU)
 
 
 def tensors(outputs):

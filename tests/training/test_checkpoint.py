@@ -43,7 +43,7 @@ class Run:
         self.data = tiny.dataset()
         self.stepper = new_stepper(learner, self.data, options)
         place = Checkpoints(folder, interval_s) if folder else None
-        self.course = Course(identity, BestEpoch("f1"), place)
+        self.course = Course(identity, BestEpoch("f1"), checkpoints=place)
 
     def train(self, until=4):
         go_on(self.stepper, self.course)
@@ -56,7 +56,8 @@ class Run:
             self.course.epochs.append(EpochReport(epoch.epoch, 4, metrics, {"loss": epoch.loss}, 0))
             keep(self.stepper, self.course)
 
-        train_epochs(self.stepper, self.data, self._terms, after_epoch, len(self.course.epochs))
+        left = range(len(self.course.epochs), self.stepper.options.epochs)
+        train_epochs(self.stepper, self.data, self._terms, after_epoch, left)
         return self
 
     def _terms(self, batch, progress):

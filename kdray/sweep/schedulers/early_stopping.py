@@ -49,7 +49,7 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
         self._history = {
             trial_id: reports
             for trial_id, reports in past(folder).items()
-            if all(self._keeps(report) for report in reports)
+            if all(report.rising or self._keeps(report) for report in reports)
         }
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -63,7 +63,10 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
             # An epoch that is done again, after its worker was lost, was decided on before.
             return str(self.CONTINUE)
         epochs = [*before, report]
-        if self._keeps(report):
+        if report.rising:
+            self._history[trial_id] = epochs
+            stop = False
+        elif self._keeps(report):
             self._history[trial_id] = epochs
             stop = self._rule(self._options, self._criteria, self._history, trial_id)
         else:

@@ -69,11 +69,14 @@ def past(folder: SweepFolder) -> dict[str, list[EpochReport]]:
 
 
 def best_epoch(reports: Sequence[EpochReport], metric: str) -> EpochReport:
-    """Returns the epoch whose weights would be kept: the first of those with the highest value."""
+    """Returns the epoch whose weights would be kept: the first of those with the highest value.
 
-    def value(report: EpochReport) -> float:
+    Epochs in which pruning went on do not count, unless there is no other.
+    """
+
+    def value(report: EpochReport) -> tuple[bool, float]:
         found = report.metrics.get(metric, math.nan)
-        return -math.inf if math.isnan(found) else found
+        return not report.rising, -math.inf if math.isnan(found) else found
 
     return max(reports, key=value)
 
@@ -85,7 +88,7 @@ def standings(
 
     That is what a finished trial is worth. Trials that have not come so far are left out, and so
     are those that end there: their learning rate has decayed, which makes the same epoch worth
-    more than to a trial that goes on.
+    more than to a trial that goes on. So are those that were being pruned in that epoch.
 
     Args:
         history: The reports of each trial.
@@ -99,7 +102,7 @@ def standings(
     found = {}
     for trial_id in sorted(history, key=lambda trial_id: (len(trial_id), trial_id)):
         until = [report for report in history[trial_id] if report.epoch <= epoch < report.epochs]
-        if until and until[-1].epoch == epoch:
+        if until and until[-1].epoch == epoch and not until[-1].rising:
             metrics = best_epoch(until, criteria.selection_metric).metrics
             found[trial_id] = [metrics.get(name, math.nan) for name in names]
     return found

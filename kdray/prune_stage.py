@@ -1,0 +1,133 @@
+"""The stage of a trial that prunes: at its start, between epochs (stages), or step by step (cubic).
+
+Which weights go follows from the configuration, the seed and the weights themselves, so a trial
+that is cut off prunes alike when it goes on.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from kdray.models.building import ModelState, empty_model, has_own_code
+from kdray.preparation import PreparedSweep
+from kdray.pruning.base import Prunable, PruningMethod
+from kdray.pruning.masking import MaskPruning
+from kdray.pruning.schedule import cubic_share
+from kdray.schema import TrialConfig
+from kdray.training.stepper import BeforeStep, Stepper
+
+# Masks rise during this share of the training, in so many steps.
+RAMP, RAISES = 0.5, 20
+
+
+def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:
+    """Returns a student before any pruning."""
+    return Prunable(
+        model=model,
+        tokenizer=sweep.tokenizer,
+        labels=sweep.labels,
+        splits=sweep.splits,
+        original=copy.deepcopy(model.config),
+    )
+
+
+def prune(student: Prunable, config: TrialConfig, epoch: int = 0) -> Prunable:
+    """Applies what is due before an epoch, in the order of the list; a mask keeps what all keep.
+
+    Args:
+        student: The student; its model may be changed in place.
+        config: Of the trial.
+        epoch: From 0.
+    """
+    generator = torch.Generator().manual_seed(config.training.seed)
+    for method, stage in stages(config).get(epoch, ()):
+        student = method.prune(student, generator, _first_share(method, stage))
+    return student
+
+
+def stages(config: TrialConfig) -> dict[int, list[tuple[PruningMethod, int]]]:
+    """Returns the methods, each with its stage from 1, by the epoch before which they are due.
+
+    Stage k of n is due before epoch ⌊(k − 1) · epochs / n⌋, counted from 0; 0 is always there.
+    """
+    due: dict[int, list[tuple[PruningMethod, int]]] = {0: []}
+    for method in config.pruning:
+        for stage in range(1, method.stages + 1):
+            epoch = (stage - 1) * config.training.epochs // method.stages
+            due.setdefault(epoch, []).append((method, stage))
+    return due
+
+
+def is_rising(config: TrialConfig, epoch: int, steps: int) -> bool:
+    """Returns whether pruning goes on during or after an epoch, counted from 0.
+
+    Args:
+        config: Of the trial.
+        epoch: The epoch.
+        steps: Steps of an epoch.
+    """
+    if epoch < max(stages(config)):
+        return True
+    all_steps = config.training.epochs * steps
+    return is_gradual(config) and (epoch + 1) * steps < math.ceil(RAMP * all_steps)
+
+
+def is_gradual(config: TrialConfig) -> bool:
+    """Returns whether masks rise during the training."""
+    return bool(_rising_masks(config))
+
+
+def rising_masks(config: TrialConfig, student: Prunable) -> BeforeStep:
+    """Returns what raises the masks of methods with a cubic schedule during the training."""
+    methods = _rising_masks(config)
+
+    def before_step(stepper: Stepper, step: int, steps: int) -> None:
+        due = _raises(step, steps)
+        if not methods or due == _raises(step - 1, steps):
+            return
+        generator = torch.Generator().manual_seed(config.training.seed)
+        with stepper.reading_whole():
+            pruned = replace(student, model=stepper.model, masks=dict(stepper.masks))
+            for method in methods:
+                share = cubic_share(method.ratio, due / RAISES)
+                pruned = method.prune(pruned, generator, share)
+        stepper.mask(pruned.masks)
+
+    return before_step
+
+
+def reshaped(student: Prunable, config: Mapping[str, Any], frozen: Mapping[str, Any]) -> Prunable:
+    """Returns a student with a model of another shape; its trained weights are yet to be given.
+
+    Args:
+        student: The student before training.
+        config: The configuration of a model that was cut from it, as plain values.
+        frozen: That model's frozen weights.
+    """
+    model = empty_model(ModelState(config, {}, has_own_code(student.model)))
+    for name, weights in frozen.items():
+        model.get_parameter(name).requires_grad_(False).copy_(weights)
+    return replace(student, model=model)
+
+
+def _rising_masks(config: TrialConfig) -> list[MaskPruning]:
+    return [
+        method
+        for method in config.pruning
+        if isinstance(method, MaskPruning) and method.schedule == "cubic"
+    ]
+
+
+def _first_share(method: PruningMethod, stage: int) -> float | None:
+    if isinstance(method, MaskPruning) and method.schedule == "cubic":
+        return 0.0
+    return method.stage_share(stage)
+
+
+def _raises(step: int, steps: int) -> int:
+    """Returns how many of the raises are done before a step, counted from 0, is taken."""
+    return min(RAISES, (step + 1) * RAISES // max(1, math.ceil(RAMP * steps)))

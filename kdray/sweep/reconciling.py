@@ -18,6 +18,7 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig, options_taken
 from kdray.sweep.samplers import suggest
+from kdray.sweep.stopped_values import WORTH, worth
 from kdray.sweep.warm_start import FIRST_GENERATION, WARM_START
 from kdray.trial_folder import load_setup
 
@@ -63,6 +64,8 @@ def tell(study: optuna.Study, number: int, result: TrialResult | None, config: S
     if result is not None and result.status == "completed":
         study.tell(number, [result.metrics[name] for name in config.objectives])
     elif result is not None and result.status == "stopped_early":
+        for name, value in _worth(result, config).items():
+            _trial(study, number).set_user_attr(name, value)
         study.tell(number, state=TrialState.PRUNED)
     else:
         study.tell(number, state=TrialState.FAIL)
@@ -149,7 +152,7 @@ def _as_told(result: TrialResult, choices: Mapping[str, Any], config: SweepConfi
         params=fixed.params,
         distributions=fixed.distributions,
         constraints=violations(result.metrics, _bounds(result, config)),
-        user_attrs={TRIAL_ID: result.trial_id},
+        user_attrs={TRIAL_ID: result.trial_id} | ({} if completed else _worth(result, config)),
         system_attrs=dict(FIRST_GENERATION),
     )
 
@@ -159,13 +162,22 @@ def _constrain(study: optuna.Study, number: int, result: TrialResult, config: Sw
     bounds = _bounds(result, config)
     if not bounds:
         return
-    # A trial of before a crash has no object of its own any more, only its place in the journal.
-    key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    trial = optuna.Trial(study, key)
+    trial = _trial(study, number)
     told = trial.constraints
     for name, violation in violations(result.metrics, bounds).items():
         if name not in told:
             trial.set_constraint(name, violation)
+
+
+def _trial(study: optuna.Study, number: int) -> optuna.Trial:
+    # A trial of before a crash has no object of its own any more, only its place in the journal.
+    key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    return optuna.Trial(study, key)
+
+
+def _worth(result: TrialResult, config: SweepConfig) -> dict[str, list[float]]:
+    found = worth(result.metrics, list(config.objectives))
+    return {} if found is None else {WORTH: found}
 
 
 def _bounds(result: TrialResult, config: SweepConfig) -> Bounds:

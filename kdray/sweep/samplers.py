@@ -16,6 +16,7 @@ from kdray.config.domains import Choice, Domain
 from kdray.config.drawing import Drawn
 from kdray.config.search import Gp, Nsga2, Search, Tpe
 from kdray.schema import SweepConfig
+from kdray.sweep.stopped_values import LearningSampler
 
 
 def make_sampler(search: Search, seed: int) -> BaseSampler:
@@ -26,11 +27,12 @@ def make_sampler(search: Search, seed: int) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             # Drawn together: trials are split into good and bad once a trial, not once a parameter.
-            return TPESampler(n_startup_trials=startup, seed=seed, multivariate=True, group=True)
+            tpe = TPESampler(n_startup_trials=startup, seed=seed, multivariate=True, group=True)
+        return LearningSampler(tpe)
     if isinstance(options, Nsga2):
         return NSGAIISampler(population_size=options.population_size, seed=seed)
     if isinstance(options, Gp):
-        return GPSampler(n_startup_trials=options.startup_trials, seed=seed)
+        return LearningSampler(GPSampler(n_startup_trials=options.startup_trials, seed=seed))
     return RandomSampler(seed=seed)
 
 

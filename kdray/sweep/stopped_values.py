@@ -1,0 +1,110 @@
+"""What a sampler learns from trials that were stopped early.
+
+Optuna takes no values of a stopped trial with several objectives, and TPE then counts the oldest of
+the stopped trials among the good ones. The study keeps their true state, PRUNED, and what they were
+worth when they were stopped beside it; the sampler alone sees them as trials with these values.
+"""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+# A user attribute of a stopped trial: its values of the objectives, in their order.
+WORTH = "worth"
+
+
+class LearningSampler(BaseSampler):
+    """A sampler that learns from stopped trials too.
+
+    Args:
+        sampler: Draws; it sees stopped trials that are worth something as complete.
+    """
+
+    def __init__(self, sampler: BaseSampler) -> None:
+        self._sampler = sampler
+        self._seen: dict[int, FrozenTrial] = {}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Returns what the sampler draws together."""
+        return self._sampler.infer_relative_search_space(self._view(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Returns what the sampler draws together."""
+        return self._sampler.sample_relative(self._view(study), trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Returns what the sampler draws for one parameter."""
+        view = self._view(study)
+        return self._sampler.sample_independent(view, trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Tells the sampler that a trial begins."""
+        self._sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Tells the sampler how a trial ended."""
+        self._sampler.after_trial(study, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Draws otherwise from now on."""
+        self._sampler.reseed_rng()
+
+    def _view(self, study: optuna.Study) -> optuna.Study:
+        return cast(optuna.Study, _View(study, self._seen))
+
+
+class _View:
+    """A study in which stopped trials that are worth something are complete."""
+
+    def __init__(self, study: optuna.Study, seen: dict[int, FrozenTrial]) -> None:
+        self._study = study
+        self._known = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Any = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        asked = None if states is None else {*states, TrialState.PRUNED}
+        trials = self._study._get_trials(deepcopy, asked, use_cache)
+        found = [self._as_seen(trial) for trial in trials]
+        return [trial for trial in found if states is None or trial.state in states]
+
+    def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
+        worth = trial.user_attrs.get(WORTH)
+        if trial.state != TrialState.PRUNED or worth is None:
+            return trial
+        if trial.number not in self._known:
+            seen = copy.copy(trial)
+            seen.state, seen.values = TrialState.COMPLETE, worth
+            self._known[trial.number] = seen
+        return self._known[trial.number]
+
+
+def worth(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[float] | None:
+    """Returns a stopped trial's values of the objectives; None if one is not known yet."""
+    values = [metrics.get(name, math.nan) for name in objectives]
+    return values if all(map(math.isfinite, values)) else None

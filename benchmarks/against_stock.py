@@ -54,6 +54,7 @@ def space(data: Path, epochs: int, teacher: Path | None, points: Sequence[dict[s
             "alpha": {"uniform": [0.1, 0.9]},
             "temperature": {"uniform": [1, 8]},
         },
+        "evaluation": {"baselines": False},  # the stock sweep has none
         "training": {"epochs": epochs, "learning_rate": 5e-4, "warmup_ratio": 0.0},
         "search": {"sampler": "none", "points": list(points)}
         if points

@@ -42,6 +42,7 @@ def space(given: argparse.Namespace, **changes: Any) -> dict[str, Any]:
         "distillation": {"method": {"choice": METHODS}},
         "training": {"epochs": given.epochs, "learning_rate": 5e-4},
         "search": {"sampler": "none", "points": points, "keep": "none"},
+        "evaluation": {"baselines": False},
         **changes,
     }
 

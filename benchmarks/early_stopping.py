@@ -56,6 +56,7 @@ def space(given: argparse.Namespace, seed: int, teacher: dict[str, Any]) -> dict
             "learning_rate": {"loguniform": [5e-5, 5e-3]},
         },
         "objectives": OBJECTIVES,
+        "evaluation": {"baselines": False},
     }
 
 

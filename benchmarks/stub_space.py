@@ -23,5 +23,6 @@ SPACE: dict[str, Any] = {
         "alpha": {"uniform": [0.1, 0.9]},
         "temperature": {"uniform": [1, 8]},
     },
+    "evaluation": {"baselines": False},
     "training": {"epochs": 1, "learning_rate": {"loguniform": [1e-4, 2e-3]}},
 }

@@ -15,7 +15,11 @@ from kdray.schema import SweepConfig
 
 # Where and how long a sweep runs may change at any time; what is searched may not.
 FREE = ("name", "resources", "tracking", "search.trials", "search.time_budget_s")
-PLACES = {"data": ("train", "validation", "test", "unlabeled"), "teacher": ("model",)}
+PLACES = {
+    "data": ("train", "validation", "test", "unlabeled"),
+    "teacher": ("model",),
+    "evaluation": ("out_of_domain",),
+}
 _GONE = object()
 
 

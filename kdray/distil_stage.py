@@ -80,12 +80,12 @@ def _train(
     device, model = best_device(), student.model.to(best_device())
     train_set, validation = student.splits["train"], student.splits["validation"]
     method, probe = config.distillation, probe_inputs(train_set, device)
-    match = method.match(shape_of(model.config), shape_of(config_of(sweep.teacher)))
+    match = method.match(Shape.of(model.config), Shape.of(config_of(sweep.teacher)))
     match.projections.to(device)
     student_needs = method.needs(frozenset(match.pairs))
     with_attentions(model, bool(student_needs.attentions))
     truth = Truth(sweep.labels, torch.tensor(train_set.targets))
-    lessons = _lessons(sweep, method.needs(frozenset(match.pairs.values())), device)
+    lessons = _lessons(sweep, method.teacher_needs(frozenset(match.pairs.values())), device)
     terms = distillation_terms(method, model, match, lessons, truth)
     raising = rising_masks(config, student)
     learner = Learner(model, [match.projections], student.masks, raising)
@@ -96,7 +96,9 @@ def _train(
 
     def after_epoch(epoch: EpochTraining) -> None:
         metrics = quality(predict_logits(model, validation), validation.targets, sweep.labels)
-        rising = is_rising(config, epoch.epoch - 1, steps)
+        rising = is_rising(config, epoch.epoch - 1, steps) or _ends_hinting(
+            config, epoch.epoch, steps
+        )
         if not rising:
             course.best.offer(epoch.epoch, metrics, model)
         metrics |= costs() if is_gradual(config) else fixed
@@ -112,6 +114,16 @@ def _train(
         left = range(max(epochs.start, len(course.epochs)), epochs.stop)
         train_epochs(stepper, train_set, terms, after_epoch, left)
     return replace(student, masks=dict(stepper.masks))
+
+
+def _ends_hinting(config: TrialConfig, epoch: int, steps: int) -> bool:
+    """Returns whether the last of an epoch's steps is one of hints alone; epochs from 1.
+
+    The last epoch of all counts as another, so that there always is one to select.
+    """
+    epochs = config.training.epochs
+    last = (epoch - 1 + (steps - 1) / steps) / epochs
+    return epoch < epochs and config.distillation.hinting(last)
 
 
 def _costs(
@@ -150,11 +162,6 @@ def as_student(
         thresholds=thresholds,
         number_format=config.student.weights,
     )
-
-
-def shape_of(config: Any) -> Shape:
-    """Returns what a method has to know of a model with this transformers configuration."""
-    return Shape(config.num_hidden_layers, config.hidden_size)
 
 
 def _report(

@@ -14,6 +14,7 @@ from kdray.config.loading import Document, read_document, with_overrides
 from kdray.config.sections import Teacher
 from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
+from kdray.data.files import READERS
 from kdray.errors import ConfigError, Problem
 from kdray.metric_checks import (
     checked_constraints,
@@ -23,6 +24,7 @@ from kdray.metric_checks import (
 from kdray.models.sources import folder_problem
 from kdray.point_checks import search_problems
 from kdray.profile import with_profile
+from kdray.pruning_checks import pruning_problems
 from kdray.results.folder import SAFE_NAME
 from kdray.scheduler_checks import scheduler_problems
 from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data, filled
@@ -76,11 +78,14 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
         problems += wrong
     problems += _name_problems(content)
     problems += _file_problems(content, document.base)
-    problems += objective_problems(content["objectives"], data)
-    constraints, wrong = checked_constraints(content["constraints"], data)
+    measured = sections["evaluation"]
+    problems += objective_problems(content["objectives"], data, measured)
+    constraints, wrong = checked_constraints(content["constraints"], data, measured)
     problems += wrong
     problems += _teacher_problems(sections["teacher"], data)
     problems += space_problems(space, data, sections["teacher"])
+    if not first and not problems:
+        problems += pruning_problems(space)
     if not first:
         problems += search_problems(space, sections["search"])
         problems += scheduler_problems(space, sections["search"], content["objectives"])
@@ -171,6 +176,9 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     paths: dict[str, Any] = {}
     if isinstance(data, Mapping) and data.get("source") == "files":
         paths = {f"data.{key}": data.get(key) for key in ("train", "validation", "test")}
+    evaluation = content["evaluation"]
+    if isinstance(evaluation, Mapping):
+        paths["evaluation.out_of_domain"] = evaluation.get("out_of_domain")
     hint = (
         "; the head of the search-space file says where its data come from, and "
         "--set {key}=PATH points at a file of your own"
@@ -180,6 +188,10 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
         for key, path in paths.items()
         if isinstance(path, str) and not (base / path).is_file()
     ]
+    other = paths.get("evaluation.out_of_domain")
+    if isinstance(other, str) and Path(other).suffix not in READERS:
+        message = f"must end in {', '.join(READERS)}, but got {other!r}"
+        problems.append(Problem("evaluation.out_of_domain", message))
     return problems + _model_problems(content, base)
 
 

@@ -9,26 +9,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdray.data.base import Examples, Labels
+from kdray.data.base import OUT_OF_DOMAIN, SPLITS, Examples, Labels
 from kdray.data.checks import to_examples
 from kdray.data.dataset import Dataset
+from kdray.data.files import with_out_of_domain
 from kdray.data.splits import complete_splits
+from kdray.data.texts import Texts, compact_splits
 from kdray.data.tokenizing import encode
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
-from kdray.evaluation.efficiency import paired_latency
-from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
-from kdray.metric_checks import class_metric_problems
+from kdray.evaluation.measure import measure_alone, measure_quality
+from kdray.evaluation.noise import with_noise
+from kdray.metric_checks import check_measurable, class_metric_problems
 from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
+from kdray.pruning_checks import cautions, drawable_needs
 from kdray.schema import SweepConfig, checked_sections
-from kdray.space_checks import sample_sections, shape_problems, student_shape, weight_problems
+from kdray.space_checks import reads_texts, sample_sections, shape_problems, weight_problems
 from kdray.teacher.cache import content_key, data_digest
 from kdray.teacher.keeping import HERE, Asked, Place, keep_outputs
 from kdray.teacher.making import fine_tune, located, untrained_teacher
 from kdray.teacher.outputs import TeacherOutputs
-from kdray.teacher.storage import load_verified, note_outputs, written_teacher
+from kdray.teacher.storage import (
+    load_verified,
+    note_outputs,
+    write_predictions,
+    write_texts,
+    written_teacher,
+)
 from kdray.teacher.verify import Verified, verify
 
 Say = Callable[[str], None]
@@ -41,11 +50,13 @@ class PreparedSweep:
     Attributes:
         labels: What is predicted.
         max_length: Tokens a text.
-        splits: train, validation and test, encoded.
+        splits: train, validation and test, encoded, and what else is measured on: noisy copies
+            (`test_noise_5`) and `out_of_domain`.
         teacher: The verified teacher.
         tokenizer: Its tokenizer.
         verified: What verification found, with the teacher's metrics.
         outputs: What the teacher says of the training set.
+        texts: The texts of the splits, if something that can be drawn reads them.
     """
 
     labels: Labels
@@ -55,6 +66,7 @@ class PreparedSweep:
     tokenizer: Any
     verified: Verified
     outputs: TeacherOutputs
+    texts: Mapping[str, Texts] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,10 @@ class Data:
     def encoded(self, tokenizer: Any, max_length: int) -> dict[str, Dataset]:
         """Returns the splits as token ids."""
         return {name: encode(tokenizer, part, max_length) for name, part in self.examples.items()}
+
+    def texts(self, space: Mapping[str, Any]) -> dict[str, Texts] | None:
+        """Returns the texts of the splits, if something that can be drawn reads them."""
+        return compact_splits(self.examples) if reads_texts(space) else None
 
 
 def prepare(
@@ -92,18 +108,23 @@ def prepare(
     model, tokenizer = begin_teacher(config, data)
     needs = teacher_needs(config, data.labels, model.config)
     splits = data.encoded(tokenizer, config.data.max_length)
-    say("data: " + ", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
+    for caution in cautions(config.space):
+        say(caution)
+    clean = [name for name in splits if name in (*SPLITS, OUT_OF_DOMAIN)]
+    say("data: " + ", ".join(f"{len(splits[name]):,} {name}" for name in clean))
     if config.teacher.training is not None:
         model = fine_tune(model, config.teacher, data.labels, splits, _progress(say))
     teacher = Student(model, tokenizer, data.labels, config.data.max_length)
     prepared = assemble(config, teacher, splits, needs, place)
+    if place.folder is not None and config.data.shows_texts:
+        write_texts(place.folder, data.examples["test"])
     metrics, metric = prepared.verified.metrics, config.teacher.verify.metric
     say(
         f"teacher: {metric} {metrics.get(metric, math.nan):.3f} on validation, "
         f"{metrics['size_mb']:.2f} MB; "
         f"outputs on the training set: {describe(prepared.outputs)}"
     )
-    return prepared
+    return replace(prepared, texts=data.texts(config.space))
 
 
 def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
@@ -139,7 +160,11 @@ def assemble(
     """
     model, labels = teacher.model.to(best_device()), teacher.labels
     measured = measure_quality(model, splits, labels, config.evaluation)
-    metrics = {**measured.metrics, "size_mb": stored_mb(teacher), **_costs(model, splits["train"])}
+    metrics = {
+        **measured.metrics,
+        "size_mb": stored_mb(teacher),
+        **measure_alone(model, splits["train"]),
+    }
     state = freeze(model)
     verified = verify(
         config.teacher.verify,
@@ -149,13 +174,14 @@ def assemble(
         teacher_digest(state),
     )
     verified = replace(verified, data_digest=data_digest(splits))
-    _check_measurable(config, metrics)
+    check_measurable(config.objectives, config.constraints, metrics)
     key = content_key(verified.digest, state.config, teacher.tokenizer, splits["train"])
     asked, cache = Asked(model, splits["train"], needs, key), config.teacher.cache
     if place.folder is None:
         outputs = keep_outputs(asked, cache, place)
     else:
         with written_teacher(place.folder, model, teacher.tokenizer, verified) as staging:
+            write_predictions(staging, measured, splits, labels)
             outputs = keep_outputs(asked, cache, replace(place, staging=staging))
         note_outputs(place.folder, outputs)
     return PreparedSweep(
@@ -191,9 +217,8 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
     outputs = keep_outputs(asked, config.teacher.cache, place)
     if not place.read_only:
         note_outputs(folder, outputs)
-    return PreparedSweep(
-        data.labels, config.data.max_length, splits, state, tokenizer, verified, outputs
-    )
+    length, texts = config.data.max_length, data.texts(config.space)
+    return PreparedSweep(data.labels, length, splits, state, tokenizer, verified, outputs, texts)
 
 
 def read_data(config: SweepConfig) -> Data:
@@ -202,15 +227,16 @@ def read_data(config: SweepConfig) -> Data:
     Raises:
         ConfigError: With every problem of the data.
     """
-    frames = config.data.read(config.base, config.seed)
-    labels, examples = to_examples(config.data, complete_splits(config.data, frames, config.seed))
+    frames = complete_splits(config.data, config.data.read(config.base, config.seed), config.seed)
+    frames = with_out_of_domain(frames, config.evaluation.out_of_domain, config.base)
+    labels, examples = to_examples(config.data, frames)
     training = config.teacher.training
     weights = training.class_weights if training else "none"
     problems = weight_problems("teacher.training", weights, len(labels.names))
     problems += class_metric_problems(config.objectives, config.constraints, config.teacher, labels)
     if problems:
         raise ConfigError(problems)
-    return Data(labels, examples)
+    return Data(labels, with_noise(examples, config.evaluation, config.seed))
 
 
 def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
@@ -224,20 +250,16 @@ def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
     Raises:
         ConfigError: If something that can be drawn does not fit the teacher's shape.
     """
-    shape = Shape(teacher.num_hidden_layers, teacher.hidden_size)
-    needs, problems = Needs(), list[Problem]()
+    shape = Shape.of(teacher)
+    problems: list[Problem] = []
     for sections in sample_sections(config.space):
         found, _ = checked_sections(sections)
-        wrong = shape_problems(found["student"], found["distillation"], shape)
+        problems += shape_problems(found["student"], found["distillation"], shape)
         weights = found["distillation"].class_weights
-        wrong += weight_problems("distillation", weights, len(labels.names))
-        problems += wrong
-        if not wrong:
-            match = found["distillation"].match(student_shape(found["student"], shape), shape)
-            needs |= found["distillation"].needs(frozenset(match.pairs.values()))
+        problems += weight_problems("distillation", weights, len(labels.names))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    return needs
+    return drawable_needs(config.space, shape)
 
 
 def teacher_digest(state: ModelState) -> str:
@@ -260,28 +282,6 @@ def describe(outputs: TeacherOutputs) -> str:
     parts += [f"{', '.join(plan.in_loop)} in the loop (teacher.cache)"] if plan.in_loop else []
     parts += ["taken from an earlier sweep"] if outputs.reused else []
     return ", ".join(parts)
-
-
-def _costs(model: Any, train: Dataset) -> dict[str, float]:
-    probe = probe_inputs(train, best_device())
-    latency = paired_latency(model, model, probe)
-    return measure_size(model, probe) | {"latency_ms": latency["latency_ms"]}
-
-
-def _check_measurable(config: SweepConfig, metrics: Mapping[str, float]) -> None:
-    """Refuses a metric that cannot be measured, as AUROC where a class does not occur."""
-    known = {*metrics, "speedup", "retention"}
-    problems = [
-        Problem(f"{section}.{name}", "cannot be measured: not every class is in validation")
-        for section, names in (
-            ("objectives", config.objectives),
-            ("constraints", config.constraints),
-        )
-        for name in names
-        if name not in known
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _progress(say: Say) -> Callable[[int, int, Mapping[str, float]], None]:

@@ -21,7 +21,7 @@ from kdray.schema import TrialConfig
 from kdray.training.stepper import BeforeStep, Stepper
 
 # Masks rise during this share of the training, in so many steps.
-RAMP, RAISES = 0.5, 20
+RAMP, RAISES = 0.5, 10
 
 
 def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:
@@ -32,6 +32,8 @@ def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:
         labels=sweep.labels,
         splits=sweep.splits,
         original=copy.deepcopy(model.config),
+        texts=sweep.texts,
+        max_length=sweep.max_length,
     )
 
 

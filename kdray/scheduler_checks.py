@@ -7,7 +7,7 @@ from kdray.config.domains import samples
 from kdray.config.search import Fifo, ParetoAsha, Search
 from kdray.config.sections import Training
 from kdray.errors import Problem
-from kdray.evaluation.metrics import AFTER_TRAINING
+from kdray.evaluation.metrics import is_after_training
 
 
 def scheduler_problems(
@@ -53,7 +53,7 @@ def _most_epochs(training: Iterable[Any]) -> int | None:
 def _objective_problems(name: str, objectives: Any) -> list[Problem]:
     if not isinstance(objectives, Mapping) or not objectives:
         return []
-    if set(objectives) - set(AFTER_TRAINING):
+    if not all(is_after_training(str(metric)) for metric in objectives):
         return []
     message = (
         f"{name} compares trials while they train, but no objective is measured before the end "

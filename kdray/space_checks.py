@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.distillation.base import DistillationMethod, Shape, Teaching
 from kdray.errors import Problem
-from kdray.schema import DEFAULTS, FAMILIES, checked_sections, options_taken
+from kdray.schema import DEFAULTS, FAMILIES, checked_sections, options_taken, pruning_list
 
 STUDENTS = 200
 
@@ -38,6 +39,45 @@ def drawable_trainings(space: Mapping[str, Any]) -> list[Training]:
     return [Training(**sections["training"]) for sections in sample_sections(space)]
 
 
+def reads_texts(space: Mapping[str, Any]) -> bool:
+    """Returns whether something that can be drawn reads the texts, and not only their tokens.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+    """
+    drawable = (checked_sections(sections)[0] for sections in sample_sections(space))
+    return any(method.reads_texts for sections in drawable for method in sections["pruning"])
+
+
+def alignment_problems(space: Mapping[str, Any]) -> list[Problem]:
+    """Returns a problem if a student may read other tokens than a teacher it is compared with.
+
+    Pruning and distillation are drawn independently, so whatever can be drawn can meet.
+    """
+    comparing: set[str] = set()
+    keys: dict[str, str] = {}
+    for sections in sample_sections(space):
+        found, _ = checked_sections(sections)
+        if "distillation" in found and found["distillation"].reads_positions:
+            comparing.add(found["distillation"].method)
+        paths = [path for path, _ in pruning_list(sections["pruning"])]
+        for path, method in zip(paths, found.get("pruning", ()), strict=False):
+            if method.retokenizes:
+                keys[dotted(path, "ratio")] = method.method
+    names = " and ".join(sorted(comparing))
+    return [
+        Problem(
+            "distillation.method",
+            f"{names} cannot be drawn together with {key} of {method} above 0: its students have "
+            f"other tokens than the teacher, and {names} would compare token with token; set {key} "
+            f"of {method} to 0 (a `choice` of mappings gives each method a ratio of its own) or "
+            "choose logit",
+        )
+        for key, method in keys.items()
+        if comparing
+    ]
+
+
 def space_problems(
     space: Mapping[str, Any], data: DataSource | None, teacher: Teacher | None
 ) -> list[Problem]:
@@ -56,7 +96,8 @@ def space_problems(
     problems += [p for family in FAMILIES for p in _untaken(family, space[family], family)]
     shape = None
     if teacher is not None and teacher.model is None:
-        shape = Shape(teacher.architecture.layers, teacher.architecture.hidden_size)
+        made = teacher.architecture
+        shape = Shape(made.layers, made.hidden_size, made.heads)
     for sections in sample_sections(space):
         found, wrong = checked_sections(sections)
         problems += wrong
@@ -64,7 +105,7 @@ def space_problems(
             problems += label_problems(found["distillation"], data)
             if "student" in found:
                 problems += shape_problems(found["student"], found["distillation"], shape)
-    return problems
+    return problems + alignment_problems(space)
 
 
 def label_problems(method: DistillationMethod, data: DataSource | None) -> list[Problem]:
@@ -116,8 +157,9 @@ def shape_problems(
 def student_shape(student: Student, teacher: Shape) -> Shape:
     """Returns the shape of a student that is copied from its teacher or built from scratch."""
     if student.architecture is not None:
-        return Shape(student.architecture.layers, student.architecture.hidden_size)
-    return Shape(student.layers or teacher.layers, teacher.width)
+        made = student.architecture
+        return Shape(made.layers, made.hidden_size, made.heads)
+    return replace(teacher, layers=student.layers or teacher.layers)
 
 
 def _form_problems(section: str, node: Any, path: str) -> list[Problem]:

@@ -3,19 +3,20 @@
 It runs without Ray, Optuna and MLflow: a sweep calls it in its workers, `kdray trial` in process.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdray.distil_stage import as_student, begin_course, distil
 from kdray.errors import KdrayError
-from kdray.evaluation.efficiency import paired_latency
+from kdray.evaluation.efficiency import paired_latency, throughput
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
 from kdray.models.building import borrow, keep_layers, load_classifier, new_classifier, thaw
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device
-from kdray.models.packing import to_format
+from kdray.models.packing import from_format, to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
 from kdray.prune_stage import prune, unpruned
@@ -45,13 +46,15 @@ class Finished:
     Attributes:
         metrics: Validation metrics of the selected epoch, `test_…` metrics, sizes and speed,
             `retention` and `test_retention` (student / teacher in the selection metric), and
-            `teacher_size_mb`: the teacher's size in the number format of the student.
+            `teacher_size_mb`: the teacher's size in the number format of the student
+            (`size_share`: student / teacher).
         epochs: The report of every epoch.
         selected_epoch: The epoch whose weights were kept.
         student: The student, in evaluation mode on the CPU.
-        logits: Its logits on validation and test.
+        logits: Its logits on every split that it is measured on.
         duration_s: Seconds from start to end; of a trial that was cut off, those before its last
             checkpoint too.
+        stage_s: Seconds that each stage took in this process.
     """
 
     metrics: Mapping[str, float]
@@ -60,6 +63,7 @@ class Finished:
     student: Student
     logits: Mapping[str, Any]
     duration_s: float
+    stage_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_trial(
@@ -86,15 +90,16 @@ def run_trial(
     Raises:
         TrialError: If a stage fails.
     """
+    stage_s: dict[str, float] = {}
     course = begin_course(config, sweep, checkpoints, on_epoch)
     seed_everything(config.training.seed)
-    with _stage("verify"):
+    with _stage("verify", stage_s):
         check_teacher(sweep)
-    with _stage("prune"):
+    with _stage("prune", stage_s):
         pruned = prune(unpruned(build_student(config, sweep), sweep), config)
-    with _stage("distil"):
+    with _stage("distil", stage_s):
         distilled = distil(pruned, config, sweep, course)
-    with _stage("evaluate"):
+    with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(
         metrics,
@@ -103,6 +108,7 @@ def run_trial(
         student,
         measured.logits,
         course.duration_s,
+        stage_s,
     )
 
 
@@ -144,21 +150,27 @@ def evaluate(
     """Measures the student as it will be stored, rounded to its number format."""
     device, model, splits = best_device(), distilled.model, distilled.splits
     rounded = to_format(model.state_dict(), config.student.weights)
-    model.load_state_dict({name: tensor.float() for name, tensor in rounded.items()})
+    model.load_state_dict(from_format(rounded))
     probe = probe_inputs(splits["train"], device)
     with first_position_only(model, probe):
         measured = measure_quality(model, splits, sweep.labels, config.evaluation)
     metrics = dict(measured.metrics) | measure_size(model, probe)
     teacher = borrow(sweep.teacher).to(device)
     metrics |= paired_latency(model, teacher, probe, probe_inputs(sweep.splits["train"], device))
+    metrics |= throughput(model, splits["train"])
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     model.cpu()
     student = as_student(distilled, config, sweep, measured.thresholds)
-    sizes = {
-        "size_mb": stored_mb(student),
-        "teacher_size_mb": stored_mb(replace(student, model=teacher.cpu())),
-    }
-    return student, measured, metrics | sizes
+    return student, measured, metrics | sizes(student, teacher.cpu())
+
+
+def sizes(student: Student, teacher: Any) -> dict[str, float]:
+    """Returns `size_mb`, `teacher_size_mb` in the student's number format, and their ratio.
+
+    `size_share` compares like with like, so a halved number format does not count as smaller.
+    """
+    mine, its = stored_mb(student), stored_mb(replace(student, model=teacher))
+    return {"size_mb": mine, "teacher_size_mb": its, "size_share": mine / its}
 
 
 def retention(
@@ -173,9 +185,11 @@ def retention(
 
 
 @contextmanager
-def _stage(name: Stage) -> Iterator[None]:
+def _stage(name: Stage, seconds: dict[str, float]) -> Iterator[None]:
+    start = time.perf_counter()
     try:
         yield
+        seconds[name] = time.perf_counter() - start
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise TrialError(name, reason[0] if reason else type(error).__name__) from error

@@ -10,7 +10,7 @@ import yaml
 
 from kdray.errors import ConfigError, Problem
 from kdray.models.student import save_student
-from kdray.results.folder import SweepFolder, write_trial, written_whole
+from kdray.results.folder import PREDICTIONS, SweepFolder, write_trial, written_whole
 from kdray.results.records import (
     MICRO_BATCH_SIZE,
     TEACHER_EXAMPLES,
@@ -77,12 +77,14 @@ def store_finished(
         micro_batch_size=_at_once(finished.epochs),
         selected_epoch=finished.selected_epoch,
         duration_s=finished.duration_s,
+        stage_s=finished.stage_s,
     )
     if keep_weights:
         card = {"trial_id": setup.trial_id, "sections": setup.sections, "metrics": finished.metrics}
         with written_whole(folder.student(setup.trial_id)) as staging:
             save_student(replace(finished.student, card=card), staging)
-    _write(folder, setup, result, finished.epochs, finished.logits)
+    predictions = {**finished.logits, "thresholds": np.array(finished.student.thresholds)}
+    _write(folder, setup, result, finished.epochs, predictions)
     return result
 
 
@@ -170,7 +172,7 @@ def _write(
     setup: TrialSetup,
     result: TrialResult,
     epochs: Sequence[EpochReport] = (),
-    logits: Mapping[str, Any] | None = None,
+    predictions: Mapping[str, Any] | None = None,
 ) -> None:
     content = {
         "sections": dict(setup.sections),
@@ -181,7 +183,7 @@ def _write(
     files: dict[str, Callable[[Path], object]] = {
         "config.yaml": lambda path: path.write_text(text, encoding="utf-8")
     }
-    if logits is not None:
-        files["predictions.npz"] = lambda path: np.savez(path, **dict(logits))
+    if predictions is not None:
+        files[PREDICTIONS] = lambda path: np.savez(path, **dict(predictions))
     write_trial(folder, result, epochs, files)
     folder.remove(folder.checkpoint(setup.trial_id))

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from kdray.config.domains import describe, domains_in
 from kdray.config.drawing import enumerate_grid
-from kdray.data.dataset import Dataset, subset
+from kdray.data.base import Examples
+from kdray.data.dataset import Dataset, Rows
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.loading import load_sweep_config
+from kdray.models.building import config_of
 from kdray.models.student import Student
 from kdray.preparation import (
     PreparedSweep,
@@ -24,6 +26,8 @@ from kdray.preparation import (
     read_data,
     teacher_needs,
 )
+from kdray.pruning.table import PRUNING
+from kdray.pruning_checks import cautions
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_trainings, sample_sections
 from kdray.trial import run_trial
@@ -65,7 +69,8 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
     problems = [Problem(one.name, one.problem) for one in tried if one.problem]
     if problems:
         raise ConfigError(problems, str(space))
-    for line in describe_space(config):
+    lines = [*cautions(config.space), *reachable_sizes(config, config_of(prepared.teacher))]
+    for line in [*lines, *describe_space(config)]:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
 
@@ -76,12 +81,15 @@ def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
     model, tokenizer = begin_teacher(config, data)
     needs = teacher_needs(config, data.labels, model.config)
     splits = data.encoded(tokenizer, config.data.max_length)
-    few = {name: subset(part, _spread(part)) for name, part in splits.items()}
+    rows = {name: _spread(part) for name, part in splits.items()}
+    few = {name: _chosen(part, rows[name]) for name, part in data.examples.items()}
+    data = replace(data, examples=few)
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
     teacher = Student(model, tokenizer, data.labels, config.data.max_length)
-    prepared = assemble(tiny, teacher, few, needs)
-    return prepared, {name: len(part) for name, part in splits.items()}
+    prepared = assemble(tiny, teacher, data.encoded(tokenizer, config.data.max_length), needs)
+    sizes = {name: len(part) for name, part in splits.items()}
+    return replace(prepared, texts=data.texts(config.space)), sizes
 
 
 def method_pairs(config: SweepConfig) -> Iterator[tuple[str, TrialConfig]]:
@@ -117,6 +125,25 @@ def describe_space(config: SweepConfig) -> list[str]:
     return [f"space: {count:,} configurations, drawn from", *lines]
 
 
+def reachable_sizes(config: SweepConfig, teacher: Any) -> list[str]:
+    """Returns a line for each drawable pruning method that cuts a model to few sizes only.
+
+    Args:
+        config: The search space.
+        teacher: The teacher's transformers configuration.
+    """
+    items = [
+        item
+        for sections in sample_sections(config.space)
+        for item in pruning_list(sections["pruning"])
+    ]
+    lines = {
+        f"{path}.{item['method']}": PRUNING[item["method"]].reachable(teacher)
+        for path, item in items
+    }
+    return [f"{name}: {sizes}" for name, sizes in lines.items() if sizes]
+
+
 def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
     """Returns the estimated cost in words, from what an epoch of the tiny trials took.
 
@@ -134,6 +161,10 @@ def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
         f"{trial * config.search.trials / 60:.0f} minutes of one core for {config.search.trials} "
         "trials; the teacher comes on top"
     )
+
+
+def _chosen(examples: Examples, rows: Rows) -> Examples:
+    return Examples(tuple(examples.texts[row] for row in rows), examples.targets[rows])
 
 
 def _spread(dataset: Dataset) -> np.ndarray:

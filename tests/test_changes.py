@@ -78,6 +78,7 @@ def test_options_that_are_new_in_this_version_are_no_change_and_nor_is_where_fil
     began = json.loads(json.dumps(dict(config.content)))
     del began["search"]["checkpoint_interval_s"], began["teacher"]["cache"]
     began["teacher"]["model"] = "/elsewhere/teacher"
+    began["evaluation"]["out_of_domain"] = "/elsewhere/other.csv"
     assert study_differences(began, config) == []
     began["training"]["epochs"] = 7
     assert [problem.where for problem in study_differences(began, config)] == ["training.epochs"]

@@ -38,7 +38,7 @@ ONE_MISTAKE = [
     ("data: {source: hub, name: x, labels: text}", "data: `text` and `labels` name the column 't"),
     ("data: {source: hub, name: x, labels: y, text: [a, b, c]}", "data.text: must be one column,"),
     ("data: {source: hub, labels: y}", "data.name: is required"),
-    ("pruning: {ratio: 0.5}", "pruning.method: is required; known: magnitude, none, "),
+    ("pruning: {ratio: 0.5}", "pruning.method: is required; known: ffn, gradient, "),
     ("pruning: {method: magnitud}", "pruning.method: no such method: 'magnitud'; did you mean 'm"),
     ("pruning: {method: {a: 1}}", "pruning.method: no such method: {'a': 1}"),
     ("pruning: none", "pruning: must be a mapping, but got 'none'"),

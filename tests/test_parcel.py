@@ -42,16 +42,21 @@ def packed(tmp_path: Path, *overrides: str, **changes: Any) -> tuple[Path, dict[
 def test_the_named_files_and_no_others_travel_with_the_space(tmp_path: Path) -> None:
     leave_files(tmp_path)
     data = FILES | SYNTHETIC_KEYS | {"train": "data/train.csv"}
-    target, places = packed(tmp_path, data=data, student={"initial": {"choice": ["model", "hub"]}})
+    (tmp_path / "data" / "other.csv").write_text("text,bully,threat\nb,1,0\n")
+    student = {"initial": {"choice": ["model", "hub"]}}
+    evaluation = {"out_of_domain": "data/other.csv"}
+    target, places = packed(tmp_path, data=data, student=student, evaluation=evaluation)
     assert files_of(target) == {
         SPACE,
         "files/0-train.csv",
         "files/1-model/config.json",
         "files/1-model/deep/weights.safetensors",
+        "files/2-other.csv",
     }
     assert places == {
         "files/0-train.csv": str(tmp_path / "data" / "train.csv"),
         "files/1-model": str(tmp_path / "model"),
+        "files/2-other.csv": str(tmp_path / "data" / "other.csv"),
     }
 
 

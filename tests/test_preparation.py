@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from kdray.data.corpus import LABELS, make_corpus
 from kdray.errors import ConfigError
 from kdray.models.building import thaw
 from kdray.preparation import PreparedSweep, describe, prepare, rebuild, teacher_digest
-from kdray.results.folder import SweepFolder
+from kdray.results.folder import PREDICTIONS, TEXTS, TRUTH, SweepFolder
 from kdray.schema import SweepConfig
 from kdray.teacher.cache import Plan
 from kdray.teacher.keeping import Place
@@ -111,6 +112,53 @@ def test_a_teacher_that_fails_on_the_training_set_leaves_nothing(
     with pytest.raises(OSError, match="disk full"):
         prepare(tiny_config(tmp_path), place=Place(SweepFolder(tmp_path / "s")))
     assert not list((tmp_path / "s").iterdir())
+
+
+def test_noise_is_made_once_and_again_the_same_when_a_sweep_is_rebuilt(tmp_path: Path) -> None:
+    noise = {"robustness": {"noise": [0.1]}}
+    config, place = tiny_config(tmp_path, evaluation=noise), Place(SweepFolder(tmp_path / "s"))
+    lines = list[str]()
+    before = prepare(config, lines.append, place)
+    assert "data: 200 train, 80 validation, 80 test" in lines
+    after = rebuild(config, place)
+    for name in ("validation_noise_10", "test_noise_10"):
+        ids = [values(sweep, name) for sweep in (before, after)]
+        assert np.array_equal(*ids)
+        assert not np.array_equal(ids[0], values(before, name.partition("_")[0]))
+    other = prepare(replace(config, seed=1))
+    assert not np.array_equal(values(other, "test_noise_10"), values(before, "test_noise_10"))
+
+
+def values(sweep: PreparedSweep, split: str) -> Any:
+    ids: Any = sweep.splits[split].columns["input_ids"]
+    return ids.values
+
+
+def test_what_the_teacher_says_and_what_is_true_is_on_disk(
+    prepared: tuple[SweepConfig, PreparedSweep], folder: SweepFolder
+) -> None:
+    sweep = prepared[1]
+    said, true = np.load(folder.teacher / PREDICTIONS), np.load(folder.teacher / TRUTH)
+    assert said["test"].shape == true["test"].shape == (80, 5)
+    assert np.array_equal(true["validation"], sweep.splits["validation"].targets)
+    assert tuple(true["labels"]) == sweep.labels.names
+    assert said["thresholds"].tolist() == [0.5] * 5
+    assert ((said["test"] > 0) == true["test"]).all(1).mean() == pytest.approx(
+        sweep.verified.metrics["test_accuracy"]
+    )
+    texts = json.loads((folder.teacher / TEXTS).read_text())["test"]
+    assert len(texts) == 80
+
+
+def test_texts_of_third_parties_are_not_written_for_the_report(tmp_path: Path) -> None:
+    make_corpus(200, 0).to_csv(tmp_path / "train.csv", index=False)
+    rows = ("train_rows", "validation_rows", "test_rows")
+    data = {"source": "files", "train": "train.csv", "labels": list(LABELS)}
+    config = tiny_config(tmp_path, data={**data, **dict.fromkeys(rows)})
+    folder = SweepFolder(tmp_path / "s")
+    prepare(config, place=Place(folder))
+    assert (folder.teacher / TRUTH).exists()
+    assert not (folder.teacher / TEXTS).exists()
 
 
 def test_a_sweep_is_not_rebuilt_on_other_data(

@@ -22,7 +22,7 @@ from kdray.trial_folder import TrialSetup, store_finished
 from tests.tiny_sweep import merged, tiny_config
 
 EPOCHS = 3
-TIMED = ("latency_ms", "latency_p95_ms", "speedup")
+TIMED = ("latency_ms", "latency_p95_ms", "speedup", "throughput")
 SECTIONS: dict[str, Any] = {
     "student": {"layers": 1},
     "pruning": {"method": "none"},
@@ -55,7 +55,32 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
         "distillation": {"method": "multi_level"},
     },
+    "width in stages": {
+        "student": {"layers": 2, "embeddings": "frozen"},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "multi_level"},
+    },
+    "heads in stages": {
+        "student": {"layers": 2},
+        "pruning": {
+            "method": "heads",
+            "ratio": 0.5,
+            "importance": "gradient",
+            "schedule": {"stages": 2},
+        },
+        "distillation": {"method": "multi_level"},
+        "training": {"precision": "bfloat16"},
+    },
+    "layers in stages": {
+        "student": {"layers": 2},
+        "pruning": {"method": "layers", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "hidden"},
+    },
     "half precision": {"training": {"precision": "float16"}},
+    "vocabulary": {
+        "student": {"embeddings": "frozen"},
+        "pruning": {"method": "vocabulary", "ratio": 0.4},
+    },
 }
 
 
@@ -65,7 +90,8 @@ class CutOffError(Exception):
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> PreparedSweep:
-    return prepare(tiny_config(tmp_path_factory.mktemp("space")))
+    pruning = {"method": {"choice": ["magnitude", "vocabulary"]}, "ratio": None}
+    return prepare(tiny_config(tmp_path_factory.mktemp("space"), pruning=pruning))
 
 
 def trial(**changes: Any) -> TrialConfig:

@@ -12,6 +12,7 @@ from kdray.schema import DEFAULTS, SEARCHABLE, checked_data
 from kdray.space_checks import (
     drawable_trainings,
     label_problems,
+    reads_texts,
     sample_sections,
     shape_problems,
     space_problems,
@@ -82,7 +83,7 @@ def test_an_option_is_allowed_if_one_choosable_method_takes_it() -> None:
     [
         (
             {"method": {"choice": ["none", "random"]}, "scope": "layer"},
-            "pruning.scope: unknown key: none and random take no such option; known: include, ",
+            "pruning.scope: unknown key: none and random take no such option; known: ",
         ),
         (
             {"choice": [{"method": "magnitude", "scope": "layer"}, {"method": "none", "ratio": 1}]},
@@ -150,7 +151,7 @@ def test_a_student_has_the_shape_of_its_layers_or_of_its_architecture() -> None:
     assert student_shape(Student(), teacher) == Shape(6, 64)
     assert student_shape(Student(layers=2), teacher) == Shape(2, 64)
     scratch = {"initial": "scratch", "architecture": {"layers": 3, "hidden_size": 32}}
-    assert student_shape(Student.model_validate(scratch), teacher) == Shape(3, 32)
+    assert student_shape(Student.model_validate(scratch), teacher) == Shape(3, 32, heads=4)
 
 
 def test_label_alpha_is_for_labels_that_are_there_and_for_multi_label_data_only() -> None:
@@ -170,6 +171,56 @@ def test_class_weights_are_as_many_as_labels() -> None:
     assert weight_problems("x", "balanced", 3) == []
     (problem,) = weight_problems("x", [1.0], 3)
     assert str(problem) == "x.class_weights: must have 3 weights, one a label, but got 1"
+
+
+VOCABULARY = {"method": "vocabulary", "ratio": {"uniform": [0.0, 0.5]}}
+
+
+def test_students_of_other_tokens_are_not_compared_with_their_teacher_token_by_token() -> None:
+    choice = {"choice": ["logit", "hidden", "attention", "none"]}
+    assert told(pruning=VOCABULARY, distillation={"method": choice}) == [
+        "distillation.method: attention and hidden cannot be drawn together with pruning.ratio of "
+        "vocabulary above 0: its students have other tokens than the teacher, and attention and "
+        "hidden would compare token with token; set pruning.ratio of vocabulary to 0 (a `choice` "
+        "of mappings gives each method a ratio of its own) or choose logit"
+    ]
+
+
+def test_the_one_of_a_list_that_gives_other_tokens_is_named() -> None:
+    pruning = [{"method": "vocabulary"}, {"choice": [{"method": "none"}, VOCABULARY]}]
+    (found,) = told(pruning=pruning, distillation={"method": "multi_level"})
+    assert found.startswith(
+        "distillation.method: multi_level cannot be drawn together with pruning.1.ratio of "
+    )
+
+
+@pytest.mark.parametrize(
+    ("pruning", "method"),
+    [
+        ({"method": "vocabulary"}, "multi_level"),
+        ({"method": "vocabulary", "ratio": 0.0}, "hidden"),
+        (VOCABULARY, "logit"),
+        (VOCABULARY, "none"),
+        ({"method": "magnitude", "ratio": 0.5}, "attention"),
+    ],
+)
+def test_students_of_the_same_tokens_may_be_compared_and_others_taught_by_logits(
+    pruning: Any, method: str
+) -> None:
+    assert told(pruning=pruning, distillation={"method": method}) == []
+
+
+def test_a_choice_of_mappings_gives_vocabulary_a_ratio_of_its_own() -> None:
+    masks = {"method": "magnitude", "ratio": {"uniform": [0.2, 0.8]}}
+    pruning = {"choice": [{"method": "vocabulary", "ratio": 0}, masks]}
+    assert told(pruning=pruning, distillation={"method": "hidden"}) == []
+
+
+def test_texts_are_read_if_anything_that_can_be_drawn_reads_them() -> None:
+    methods = {"method": {"choice": ["none", "vocabulary"]}}
+    assert reads_texts(tree(pruning=methods))
+    assert reads_texts(tree(pruning=[{"method": "none"}, methods]))
+    assert not reads_texts(tree(pruning={"method": {"choice": ["none", "magnitude"]}}))
 
 
 def test_a_training_that_is_drawn_whole_is_seen_with_its_defaults(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_pruned_student_keeps_its_zeros_and_its_size_is_that_of_its_file(
 def test_what_is_stored_gives_the_logits_that_were_measured(
     sweep: PreparedSweep, tmp_path: Path
 ) -> None:
-    for number_format in ("float32", "float16"):
+    for number_format in ("float32", "float16", "int8"):
         config = trial(tmp_path, student={"layers": 1, "weights": number_format})
         finished = run_trial(config, sweep)
         save_student(finished.student, tmp_path / number_format)
@@ -129,9 +129,16 @@ def test_what_is_stored_gives_the_logits_that_were_measured(
 def test_the_teachers_size_is_given_in_the_format_of_the_student(
     sweep: PreparedSweep, tmp_path: Path
 ) -> None:
-    config = trial(tmp_path, student={"layers": 2, "weights": "float16"})
-    metrics = run_trial(config, sweep).metrics
-    assert metrics["size_mb"] == pytest.approx(metrics["teacher_size_mb"], rel=1e-3)
+    teachers = []
+    for number_format in ("float32", "float16", "int8"):
+        config = trial(tmp_path, student={"layers": 2, "weights": number_format})
+        metrics = run_trial(config, sweep).metrics
+        assert metrics["size_mb"] == pytest.approx(metrics["teacher_size_mb"], rel=1e-3)
+        assert metrics["size_share"] == metrics["size_mb"] / metrics["teacher_size_mb"]
+        teachers.append(metrics["teacher_size_mb"])
+    whole, half, quarter = teachers
+    assert whole == sweep.verified.metrics["size_mb"]
+    assert whole > half > quarter
 
 
 @pytest.mark.parametrize("embeddings", ["trained", "frozen"])

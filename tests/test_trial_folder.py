@@ -24,7 +24,13 @@ def test_a_result_says_how_often_the_teacher_was_run_in_the_loop(
 ) -> None:
     folder, epochs = SweepFolder(tmp_path), reports(200, 180)
     finished: Any = SimpleNamespace(
-        metrics={}, epochs=epochs, selected_epoch=1, duration_s=1.0, logits={}
+        metrics={},
+        epochs=epochs,
+        selected_epoch=1,
+        duration_s=1.0,
+        stage_s={},
+        logits={},
+        student=SimpleNamespace(thresholds=()),
     )
     if ended == "completed":
         store_finished(folder, SETUP, finished, keep_weights=False)

@@ -10,7 +10,8 @@ import torch
 
 from kdray.data.base import Examples, Labels
 from kdray.data.dataset import Dataset, ragged
-from kdray.data.tokenizing import train_tokenizer
+from kdray.data.texts import compact
+from kdray.data.tokenizing import encode, train_tokenizer
 from kdray.models.building import label_settings
 from kdray.pruning.base import Prunable
 
@@ -18,6 +19,7 @@ MULTI = Labels(("bully", "threat", "spam"), "multi_label")
 SINGLE = Labels(("good", "bad", "ugly"), "single_label")
 KINDS = {"multi": MULTI, "single": SINGLE}
 VOCABULARY = 64
+LENGTH = 16
 TEXTS = (
     "you are lovely",
     "claim your discount now",
@@ -38,6 +40,16 @@ _SHAPES = {
         "n_heads": heads,
         "hidden_dim": 2 * width,
     },
+    # Its attention is half as wide as its hidden states. Without a norm, random weights as large
+    # as these would let the states explode.
+    "mobilebert": lambda layers, width, heads: {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": 2 * width,
+        "intra_bottleneck_size": width // 2,
+        "normalization_type": "layer_norm",
+    },
 }
 _FAMILIES = {
     "bert": "Bert",
@@ -45,15 +57,17 @@ _FAMILIES = {
     "roberta": "Roberta",
     "electra": "Electra",
     "albert": "Albert",
+    "mobilebert": "MobileBert",
 }
 FAMILIES = ("bert", "distilbert", "roberta", "electra")
+ALL_FAMILIES = tuple(_FAMILIES)
 
 
 def model(labels: Labels = MULTI, *, family: str = "bert", seed: int = 0, **settings: Any) -> Any:
     """A classifier in evaluation mode; its weights are large enough for layers to differ.
 
-    `settings` may hold `layers` (2), `width` (16) and `heads` (2), and what the family's own
-    configuration takes.
+    `settings` may hold `layers` (2), `width` (16) and `heads` (2), `embedding_size` (8) where a
+    family has it, and what the family's own configuration takes.
     """
     layers, width, heads = (
         settings.pop(name, value) for name, value in (("layers", 2), ("width", 16), ("heads", 2))
@@ -61,16 +75,11 @@ def model(labels: Labels = MULTI, *, family: str = "bert", seed: int = 0, **sett
     name = _FAMILIES[family]
     transformers = importlib.import_module("transformers")
     shape = _SHAPES.get(family, _SHAPES["bert"])(layers, width, heads)
-    if family in {"electra", "albert"}:
-        shape["embedding_size"] = 8
+    if family in {"electra", "albert", "mobilebert"}:
+        shape["embedding_size"] = settings.pop("embedding_size", 8)
+    usual = {"vocab_size": VOCABULARY, "max_position_embeddings": 24, "pad_token_id": 0}
     config = getattr(transformers, f"{name}Config")(
-        vocab_size=VOCABULARY,
-        max_position_embeddings=24,
-        initializer_range=0.3,
-        pad_token_id=0,
-        **shape,
-        **label_settings(labels),
-        **settings,
+        initializer_range=0.3, **{**usual, **shape, **label_settings(labels), **settings}
     )
     torch.manual_seed(seed)
     return getattr(transformers, f"{name}ForSequenceClassification")(config).eval()
@@ -118,6 +127,9 @@ def examples(labels: Labels = MULTI) -> Examples:
 def prunable(classifier: Any = None, labels: Labels = MULTI, **settings: Any) -> Prunable:
     """A student before any pruning, with data that it can be trained on."""
     made = model(labels, **settings) if classifier is None else classifier
-    splits = {name: dataset(labels) for name in ("train", "validation", "test")}
+    rows = Examples(tuple((text,) for text in (*TEXTS, *TEXTS[:2])), targets(labels, 6))
+    names, words = ("train", "validation", "test"), tokenizer()
+    splits = {name: encode(words, rows, LENGTH) for name in names}
+    texts = {name: compact(rows.texts) for name in names}
     original = copy.deepcopy(getattr(made, "config", None))
-    return Prunable(made, tokenizer(), labels, splits, original)
+    return Prunable(made, words, labels, splits, original, {}, texts, LENGTH)

@@ -31,6 +31,7 @@ TINY: dict[str, Any] = {
     },
     "training": {"epochs": 1},
     "search": {"trials": 3},
+    "evaluation": {"baselines": False},
 }
 
 

@@ -9,7 +9,7 @@ from kdray.config.validation import Section
 
 Direction = Literal["maximize", "minimize"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-NumberFormat = Literal["float32", "float16"]
+NumberFormat = Literal["float32", "float16", "int8"]
 ClassWeights = Literal["none", "balanced"] | list[Annotated[float, Field(gt=0)]]
 
 
@@ -119,7 +119,11 @@ class Student(Section):
     embeddings: Literal["trained", "frozen"] = Field(
         "trained", description="frozen: the word embeddings stay as they are, which is faster."
     )
-    weights: NumberFormat = Field("float32", description="Number format of the stored weights.")
+    weights: NumberFormat = Field(
+        "float32",
+        description="Number format of the stored weights; int8: matrices, with a scale a row. "
+        "Loaded, a student computes in float32.",
+    )
 
     @field_validator("initial")
     @classmethod
@@ -141,12 +145,52 @@ class Student(Section):
         return self
 
 
+class Robustness(Section):
+    """What a model has to stand besides clean texts."""
+
+    noise: list[Annotated[float, Field(gt=0, le=0.5)]] = Field(
+        default_factory=lambda: [0.05, 0.1],
+        min_length=1,
+        description="Shares of letters that are mistyped, in whole percent.",
+    )
+
+    @field_validator("noise")
+    @classmethod
+    def _is_in_whole_percent(cls, value: list[float]) -> list[float]:
+        percents = [round(100 * share) for share in value]
+        for share, percent in zip(value, percents, strict=True):
+            if abs(100 * share - percent) > 1e-9:
+                raise ValueError(f"must be in whole percent, such as 0.05, but got {share:g}")
+            if percents.count(percent) > 1:
+                raise ValueError(f"holds {share:g} twice")
+        return value
+
+    @property
+    def percents(self) -> dict[int, float]:
+        """The shares, by their number of percent."""
+        return {round(100 * share): share for share in self.noise}
+
+
 class Evaluation(Section):
     """How students are measured."""
 
     thresholds: Literal["fixed", "tuned"] = Field(
         "fixed", description="Multi-label decisions at 0.5, or tuned for each label on validation."
     )
+    robustness: Robustness | None = Field(
+        None, description="Quality under typing noise as well; null: it is not measured."
+    )
+    out_of_domain: str | None = Field(
+        None, description="A file of other texts, labelled alike; measured once at the end."
+    )
+    baselines: bool = Field(
+        True, description="Each student of the front once more without a teacher, for comparison."
+    )
+
+    @property
+    def percents(self) -> dict[int, float]:
+        """The shares of typing noise that are asked for, by their number of percent."""
+        return {} if self.robustness is None else self.robustness.percents
 
 
 class Bound(Section):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from kdray.config.validation import Section
 
 LabelKind = Literal["multi_label", "single_label"]
 SPLITS = ("train", "validation", "test")
+OUT_OF_DOMAIN = "out_of_domain"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,13 @@ class Frames:
 
 
 class DataSource(Section):
-    """What all sources have in common. A source is one file with one subclass."""
+    """What all sources have in common. A source is one file with one subclass.
 
+    Attributes:
+        shows_texts: Whether a report may show the texts, which are not third parties' then.
+    """
+
+    shows_texts: ClassVar[bool] = False
     text: str | list[str] = Field("text", description="The text column, or two for text pairs.")
     labels: str | list[str] = Field(
         description="A list of 0/1 columns: multi-label. One name: a single-label class column."

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kdray.config.validation import nearest
-from kdray.data.base import DataSource, Examples, Frames, Labels
+from kdray.data.base import OUT_OF_DOMAIN, DataSource, Examples, Frames, Labels
 from kdray.data.cells import text_keys, truths, words
 from kdray.errors import ConfigError, Problem
 
@@ -32,7 +32,8 @@ def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, E
         texts = list(zip(*(words(frame[column]) for column in source.text_columns), strict=True))
         examples[name] = Examples(tuple(texts), targets)
         problems += wrong + _empty_text_problems(frame.index, texts, frames.origins[name])
-        problems += [] if wrong else _class_problems(labels, targets, name, frames.origins[name])
+        if not wrong and name != OUT_OF_DOMAIN:  # another domain need not have every label
+            problems += _class_problems(labels, targets, name, frames.origins[name])
     problems += _leak_problems(source, frames)
     if problems:
         raise ConfigError(problems)
@@ -45,7 +46,7 @@ def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
     problems = []
     for split, frame in frames.splits.items():
         if not len(frame):
-            problems.append(Problem(f"data.{split}", f"{frames.origins[split]} has no rows"))
+            problems.append(Problem(_key(split), f"{frames.origins[split]} has no rows"))
             continue
         columns = [str(column) for column in frame.columns]
         problems += [
@@ -158,7 +159,12 @@ def _leak_problem(first: str, second: str, rows: list[tuple[object, object]]) ->
     shown = ", ".join(f"{one} and {other}" for one, other in rows[:5])
     more = ", …" if len(rows) > 5 else ""
     return Problem(
-        f"data.{second}",
+        _key(second),
         f"texts of {first} stand in {second} too, {len(rows)} rows ({first} and {second} row: "
         f"{shown}{more}); take them out of one",
     )
+
+
+def _key(split: str) -> str:
+    """Returns the dotted key that a split's table comes from."""
+    return f"evaluation.{split}" if split == OUT_OF_DOMAIN else f"data.{split}"

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, field_validator
 
-from kdray.data.base import SPLITS, DataSource, Frames
+from kdray.data.base import OUT_OF_DOMAIN, SPLITS, DataSource, Frames
 from kdray.errors import ConfigError, Problem
 
 
@@ -38,16 +38,50 @@ class Files(DataSource):
         Raises:
             ConfigError: If a file cannot be parsed.
         """
-        paths, splits, problems = self.paths(base), {}, []
+        paths, splits, problems = self.paths(base), {}, list[Problem]()
         for name, path in paths.items():
             try:
-                splits[name] = READERS[path.suffix](path)
-            except Exception as error:  # a damaged file makes pyarrow raise many kinds
-                reason = (str(error) or type(error).__name__).splitlines()[0]
-                problems.append(Problem(f"data.{name}", f"{path} cannot be read: {reason}"))
+                splits[name] = read_table(path, f"data.{name}")
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
         return Frames(splits, {name: str(path) for name, path in paths.items()})
+
+
+def read_table(path: Path, where: str) -> pd.DataFrame:
+    """Returns the table of a file.
+
+    Args:
+        path: The file; its ending says what it is.
+        where: The dotted key that names it.
+
+    Raises:
+        ConfigError: If it cannot be parsed.
+    """
+    try:
+        return READERS[path.suffix](path)
+    except Exception as error:  # a damaged file makes pyarrow raise many kinds
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError([Problem(where, f"{path} cannot be read: {reason}")]) from error
+
+
+def with_out_of_domain(frames: Frames, file: str | None, base: Path) -> Frames:
+    """Returns the tables with that of another domain, if there is one.
+
+    Args:
+        frames: The splits.
+        file: `evaluation.out_of_domain`.
+        base: The folder that relative paths start from.
+
+    Raises:
+        ConfigError: If the file cannot be parsed.
+    """
+    if file is None:
+        return frames
+    table = read_table(base / file, f"evaluation.{OUT_OF_DOMAIN}")
+    origins = {**frames.origins, OUT_OF_DOMAIN: str(base / file)}
+    return Frames({**frames.splits, OUT_OF_DOMAIN: table}, origins)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

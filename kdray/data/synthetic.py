@@ -1,7 +1,7 @@
 """The embedded default: a seeded corpus of short comments, made on the spot."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,7 @@ from kdray.data.corpus import LABELS, make_corpus
 class Synthetic(DataSource):
     """Short multi-label comments with five labels (see `corpus.py`)."""
 
+    shows_texts: ClassVar[bool] = True
     source: Literal["synthetic"] = "synthetic"
     text: Literal["text"] = "text"
     labels: str | list[str] = Field(

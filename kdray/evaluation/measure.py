@@ -1,4 +1,4 @@
-"""One model measured whole: quality on validation and test, and what it costs."""
+"""One model measured whole: its quality on every split but the training set, and its costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from kdray.config.sections import Evaluation
 from kdray.data.base import Labels
 from kdray.data.batches import make_batch
 from kdray.data.dataset import Dataset
-from kdray.evaluation.efficiency import count_macs, count_parameters
+from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency, throughput
+from kdray.evaluation.metrics import of_split
 from kdray.evaluation.quality import quality, tuned_thresholds
 from kdray.models.inference import FloatArray, predict_logits
 
@@ -21,8 +22,8 @@ class Measured:
     """Quality of one model.
 
     Attributes:
-        metrics: On validation, and on test with the prefix `test_`.
-        logits: (examples, labels) of both splits.
+        metrics: Of every split, by the names that `metrics` explains.
+        logits: (examples, labels) of every split.
         thresholds: Probability from which a label is given, one a label; empty for single-label.
     """
 
@@ -34,23 +35,36 @@ class Measured:
 def measure_quality(
     model: Any, splits: Mapping[str, Dataset], labels: Labels, options: Evaluation
 ) -> Measured:
-    """Measures a model on validation and test; thresholds come from validation alone."""
-    logits = {name: predict_logits(model, splits[name]) for name in ("validation", "test")}
+    """Measures a model on every split but `train`; thresholds come from validation alone."""
+    logits = {name: predict_logits(model, part) for name, part in splits.items() if name != "train"}
     thresholds: tuple[float, ...] = ()
     if labels.kind == "multi_label":
         thresholds = (0.5,) * len(labels.names)
         if options.thresholds == "tuned":
             thresholds = tuned_thresholds(logits["validation"], splits["validation"].targets)
     metrics: dict[str, float] = {}
-    for name, prefix in (("validation", ""), ("test", "test_")):
-        found = quality(logits[name], splits[name].targets, labels, thresholds)
-        metrics |= {prefix + key: value for key, value in found.items()}
+    for name, predicted in logits.items():
+        found = quality(predicted, splits[name].targets, labels, thresholds)
+        metrics |= of_split(name, found)
     return Measured(metrics, logits, thresholds)
 
 
 def measure_size(model: Any, probe: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """Returns `num_parameters`, `nonzero_parameters`, and `macs` of one pass over the probe."""
     return count_parameters(model) | {"macs": count_macs(model, probe)}
+
+
+def measure_alone(model: Any, dataset: Dataset) -> dict[str, float]:
+    """Returns what a model costs that has no teacher beside it: as `measure_size`, and its speed.
+
+    Args:
+        model: The model.
+        dataset: The training set, on whose texts it is timed.
+    """
+    probe = probe_inputs(dataset, next(model.parameters()).device)
+    timed = paired_latency(model, model, probe) | throughput(model, dataset)
+    del timed["speedup"]
+    return measure_size(model, probe) | timed
 
 
 def probe_inputs(dataset: Dataset, device: torch.device) -> dict[str, torch.Tensor]:

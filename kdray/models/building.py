@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
+from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
 from kdray.models.sources import OWN_CODE, code_problem, folder_problem
 
 BERT_RANGE, BERT_WIDTH = 0.02, 768
@@ -85,10 +86,15 @@ def empty_model(state: ModelState) -> Any:
     from transformers import AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
 
+    config = config_of(state)
     with no_init_weights():
-        return AutoModelForSequenceClassification.from_config(
-            config_of(state), trust_remote_code=state.own_code
+        model = AutoModelForSequenceClassification.from_config(
+            config, trust_remote_code=state.own_code
         )
+    heads = getattr(config, HEADS_KEPT, None)
+    if heads is not None:
+        resize_heads(layer_list(model)[1], config.hidden_size, heads)
+    return model
 
 
 def config_of(state: ModelState) -> Any:
@@ -192,11 +198,22 @@ def keep_layers(model: Any, count: int) -> Any:
         raise ValueError(f"layers must be 1 to {total}, but got {count}")
     if count == total:
         return model
+    return choose_layers(model, [index - 1 for index in spaced(count, total)])
+
+
+def choose_layers(model: Any, chosen: Sequence[int]) -> Any:
+    """Cuts a model to some of its layers, from 0, in place.
+
+    Raises:
+        ValueError: If it shares one layer among all.
+    """
     path, layers = layer_list(model)
-    chosen = nn.ModuleList(layers[index - 1] for index in spaced(count, total))
     parent = model.get_submodule(path.rpartition(".")[0])
-    setattr(parent, path.rpartition(".")[2], chosen)
-    model.config.num_hidden_layers = count
+    setattr(parent, path.rpartition(".")[2], nn.ModuleList(layers[index] for index in chosen))
+    model.config.num_hidden_layers = len(chosen)
+    heads = getattr(model.config, HEADS_KEPT, None)
+    if heads is not None:
+        note_heads(model.config, [heads[index] for index in chosen])
     return model
 
 

@@ -1,8 +1,8 @@
-"""Sparse weights on disk: one bit a place that says where a value is, and the values.
+"""Weights on disk: their number format, and sparse ones as a bit a place and the values.
 
 A matrix of n places with k values other than zero takes n/8 bytes and k values. Dense it takes n
-values, so packing pays from 1/32 of zeros on in float32. What is not smaller packed stays dense,
-and so do vectors: they are small, never pruned, and a fresh bias is all zeros.
+values, so packing pays from 1/32 of zeros on in float32, from 1/8 on in int8. What is not smaller
+packed stays dense, and so do vectors: they are small, never pruned, and a fresh bias is all zeros.
 """
 
 import math
@@ -12,18 +12,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdray.models.int8 import dequantised, quantised
+
 MASK, VALUES, SHAPE = ".packed_mask", ".packed_values", ".packed_shape"
 FORMATS = {"float32": torch.float32, "float16": torch.float16}
+INT8 = "int8"
 HEADER_BYTES = 320  # two more entries in the file's header, under a long name, and the shape
 
 
 def to_format(weights: Mapping[str, Tensor], number_format: str) -> dict[str, Tensor]:
-    """Returns floating-point tensors in the number format to store; integers stay as they are."""
-    target = FORMATS[number_format]
-    return {
-        name: (tensor.to(target) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in weights.items()
-    }
+    """Returns floating-point tensors in the number format to store; integers stay as they are.
+
+    In int8 a matrix has its scales beside it, so there are more tensors.
+    """
+    if number_format == INT8:
+        stored = quantised(weights)
+    else:
+        target = FORMATS[number_format]
+        stored = {n: t.to(target) if t.is_floating_point() else t for n, t in weights.items()}
+    return {name: tensor.contiguous() for name, tensor in stored.items()}
+
+
+def from_format(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns what `to_format` was given, rounded by it, to compute with in float32.
+
+    Raises:
+        ValueError: If int8 values lack their scales.
+    """
+    weights = dequantised(stored)
+    return {n: t.float() if t.is_floating_point() else t for n, t in weights.items()}
 
 
 def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

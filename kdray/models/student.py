@@ -1,8 +1,10 @@
 """Students on disk: saved whole, loaded anywhere, the size counted where it is stored.
 
 A student without packed tensors is a plain transformers folder (`model.safetensors`), loadable
-with `AutoModelForSequenceClassification.from_pretrained`. A packed one (`packed.safetensors`) is
-loaded with `kdray.load_student`; plain transformers refuses it, instead of filling in at random.
+with `AutoModelForSequenceClassification.from_pretrained`. A packed one (`packed.safetensors`: bit
+masks, int8 with scales, unequal numbers of heads) is loaded with `kdray.load_student`; plain
+transformers refuses it, instead of filling in at random. Whatever the stored format, a loaded
+student computes in float32.
 """
 
 import copy
@@ -20,11 +22,17 @@ from kdray.data.base import Examples, Labels
 from kdray.data.tokenizing import encode
 from kdray.errors import ConfigError, Problem
 from kdray.models.building import ModelState, has_own_code, thaw
+from kdray.models.heads import HEADS_KEPT
 from kdray.models.inference import FloatArray, decide, predict_logits, probabilities
-from kdray.models.packing import pack, to_format, unpack
+from kdray.models.packing import INT8, from_format, pack, to_format, unpack
 from kdray.models.sources import OWN_CODE
 
 PLAIN, PACKED, CARD = "model.safetensors", "packed.safetensors", "kdray.json"
+INFERENCE = {
+    "float32": "stored and computed in float32",
+    "float16": "stored as float16, computed in float32",
+    "int8": "stored as int8 with a float32 scale a row, computed in float32",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Student:
         max_length: Tokens a text.
         thresholds: Probability above which a label is given, one a label; empty: 0.5 for each
             (multi-label).
-        number_format: Number format of the stored weights.
+        number_format: Number format of the stored weights: float32, float16, or int8 (matrices,
+            with a float32 scale a row; vectors are float32).
         card: Anything else worth keeping: metrics, parameters.
     """
 
@@ -71,9 +80,9 @@ class Student:
 def stored_tensors(student: Student) -> tuple[str, dict[str, torch.Tensor]]:
     """Returns the name of the weights' file and the tensors that go into it."""
     state = {name: tensor.detach().cpu() for name, tensor in student.model.state_dict().items()}
-    dense = to_format(state, student.number_format)
-    packed = pack(dense)
-    return (PLAIN, dense) if packed.keys() == dense.keys() else (PACKED, packed)
+    stored = pack(to_format(state, student.number_format))
+    plain = stored.keys() == state.keys() and not hasattr(student.model.config, HEADS_KEPT)
+    return PLAIN if plain else PACKED, stored
 
 
 def stored_mb(student: Student) -> float:
@@ -100,7 +109,7 @@ def save_student(student: Student, folder: Path) -> float:
     save_file(tensors, folder / name, {"format": "pt"})
     config = copy.deepcopy(student.model.config)
     config.architectures = [type(student.model).__name__]
-    config.dtype = student.number_format
+    config.dtype = "float32" if student.number_format == INT8 else student.number_format
     config.save_pretrained(folder)
     if has_own_code(student.model):
         custom_object_save(student.model, folder)
@@ -111,6 +120,7 @@ def save_student(student: Student, folder: Path) -> float:
         "max_length": student.max_length,
         "thresholds": list(student.thresholds),
         "number_format": student.number_format,
+        "inference": INFERENCE[student.number_format],
         **student.card,
     }
     (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8")
@@ -133,6 +143,7 @@ def load_student(folder: str | Path, trust_remote_code: bool = False) -> Student
 
     folder = Path(folder)
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card.pop("inference", None)  # said to people; a student of before does not say it
     return Student(
         model=thaw(_stored_state(folder, trust_remote_code)),
         tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code),
@@ -153,11 +164,8 @@ def _stored_state(folder: Path, trusted: bool) -> ModelState:
             "you trust it, give load_student trust_remote_code=True"
         )
         raise ConfigError([Problem(str(folder), message)])
-    weights = unpack(load_file(_weights_file(folder)))
-    arrays = {
-        name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
-        for name, tensor in weights.items()
-    }
+    weights = from_format(unpack(load_file(_weights_file(folder))))
+    arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     own = {"dtype": "float32", "_name_or_path": str(folder)}
     return ModelState(config | own, arrays, own_code)
 

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from kdray.config.validation import Section
 from kdray.data.base import Labels
 from kdray.data.dataset import Dataset
+from kdray.data.texts import Texts
 from kdray.pruning.schedule import Schedule, Stages, staged_share
 
 
@@ -28,6 +29,8 @@ class Prunable:
         original: The model's configuration before any pruning: shares are shares of that.
         masks: By parameter name, 1 where a weight stays and 0 where it is pruned; in place of the
             weight, on its device.
+        texts: The texts of its splits, if something that can be drawn reads them.
+        max_length: Tokens a text.
     """
 
     model: Any
@@ -36,6 +39,8 @@ class Prunable:
     splits: Mapping[str, Dataset]
     original: Any
     masks: Mapping[str, Tensor] = field(default_factory=dict)
+    texts: Mapping[str, Texts] | None = None
+    max_length: int = 128
 
 
 class PruningMethod(Section):
@@ -43,10 +48,19 @@ class PruningMethod(Section):
 
     Attributes:
         cuts: Whether whole units go, and shapes change with them.
+        masks_weights: Whether single weights go, and masks keep them at 0.
+        reads_texts: Whether it reads the texts themselves, and not only their tokens.
     """
 
     cuts: ClassVar[bool] = False
+    masks_weights: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     method: str
+
+    @property
+    def retokenizes(self) -> bool:
+        """Whether the student may read training texts as other tokens than its teacher."""
+        return False
 
     @property
     def stages(self) -> int:
@@ -71,6 +85,19 @@ class PruningMethod(Section):
     def stage_share(self, stage: int) -> float | None:
         """Returns the share to have removed by a stage, from 1; None: all that is asked for."""
         return None
+
+    def layers_left(self, layers: int) -> int:
+        """Returns how many of a student's layers are left in the end."""
+        return layers
+
+    @classmethod
+    def reachable(cls, original: Any) -> str:
+        """Returns in words which sizes a model can be cut to; nothing where any ratio can be had.
+
+        Args:
+            original: Its transformers configuration.
+        """
+        return ""
 
 
 class RatioPruning(PruningMethod):

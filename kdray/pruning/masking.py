@@ -7,6 +7,7 @@ import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -21,6 +22,7 @@ PRESERVED = ("*norm*", "*classifier*", "*pooler*", "*embeddings*")
 class MaskPruning(RatioPruning):
     """A method that removes single weights of the linear layers."""
 
+    masks_weights: ClassVar[bool] = True
     ratio: float = Field(0.5, ge=0, lt=1, description="Share of the prunable weights to remove.")
     schedule: Schedule = Field(
         "one_shot",

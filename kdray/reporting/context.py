@@ -3,23 +3,40 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from kdray.reporting.baselines import baselines_said
 from kdray.reporting.constraints import in_words, none_feasible
 from kdray.reporting.formats import at_least, duration, is_missing, measured, quality
 from kdray.reporting.headline import Row, against, choose, quality_metric, sentence
+from kdray.reporting.mistake_tables import mistakes
 from kdray.reporting.objectives import objective
+from kdray.reporting.stored import WEIGHTS, formats_said, stored_as
 from kdray.reporting.tables import failed_table, front_table, infeasible_table
 from kdray.results.feasibility import Bounds
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What else is known of a sweep.
+
+    Attributes:
+        problems: What verification found wrong with the teacher.
+        errors: What is in `errors.json`, if it is there.
+    """
+
+    problems: Sequence[str] = ()
+    errors: Mapping[str, Any] | None = None
 
 
 def build_context(
     rows: Sequence[Row],
     summary: Mapping[str, Any],
     sweep: Mapping[str, Any],
-    problems: Sequence[str] = (),
+    found: Findings = Findings(),
 ) -> dict[str, Any]:
     """Returns everything that the templates print, nothing of it escaped.
 
@@ -27,10 +44,11 @@ def build_context(
         rows: Rows of `trials.csv`.
         summary: What is in `summary.json`.
         sweep: What is in `sweep.yaml`.
-        problems: What verification found wrong with the teacher.
+        found: What else is known.
     """
     config, teacher = sweep["config"], summary["teacher"]
     metric = quality_metric(config["objectives"], teacher)
+    rows = [{**row, WEIGHTS: stored_as(row, config)} for row in rows]
     by_id = {row["trial_id"]: row for row in rows}
     front = [by_id[trial_id] for trial_id in summary["front"]]
     chosen = choose(front, teacher, config["objectives"])
@@ -41,7 +59,8 @@ def build_context(
         "headline": sentence(chosen, teacher, metric) if chosen else nothing,
         "subline": _subline(chosen, teacher, metric, alone=len(front) == 1),
         "on_test": chosen is not None and against(chosen, teacher, metric).split == "test",
-        "problems": list(problems),
+        "problems": list(found.problems),
+        "errors": mistakes(found.errors, chosen),
         "counts": summary["trials"],
         "objectives": _objectives(config["objectives"]),
         "hypervolume": quality(summary["hypervolume"]),
@@ -49,6 +68,8 @@ def build_context(
         "duration": duration(summary["duration_s"]),
         "busy": duration(summary["busy_s"]),
         "teacher_read": _teacher_read(summary),
+        "stored": formats_said(rows),
+        "baselines": baselines_said(summary),
         "front": front_table(front, chosen, teacher, config, metric),
         "constraints": in_words(constraints),
         "infeasible": infeasible_table(rows, list({**constraints, **config["objectives"]})),

@@ -17,6 +17,7 @@ from pandas import DataFrame
 from kdray.reporting.formats import is_missing, measured, percent, short
 from kdray.reporting.objectives import objective
 from kdray.reporting.pareto import Direction
+from kdray.reporting.stored import WEIGHTS, WHOLE, Row, teachers
 
 FRONT, TEACHER, OTHER, INK = "#0072B2", "#D55E00", "#8C8C8C", "#333333"
 KEPT = 0.97
@@ -35,7 +36,8 @@ def pareto_figure(
 
     Args:
         trials: What `read_trials` returns.
-        summary: What is in `summary.json`: the front and the teacher's metrics.
+        summary: What is in `summary.json`: the front and the teacher's metrics. On an axis of sizes
+            the teacher is shown in each number format that `trials` names in `student.weights`.
         objectives: Direction of each objective.
     """
     x, y = axes_of(objectives)
@@ -46,9 +48,11 @@ def pareto_figure(
     _style(axes, x, y, objectives)
     _show_trials(axes, table, x, y)
     _show_front(axes, front, x, y, objectives)
-    _show_teacher(axes, summary["teacher"], x, y)
+    teacher = summary["teacher"]
+    stored = teachers(table.to_dict("records"), teacher) if "size_mb" in (x, y) else [teacher]
+    _show_teacher(axes, stored, x, y)
     if x != _NUMBER:
-        _scale(axes, [*table[x][table[y].notna()], summary["teacher"].get(x)])
+        _scale(axes, [*table[x][table[y].notna()], *(row.get(x) for row in stored)])
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10)
     _name_points(figure, axes, front, x, y)
     return figure
@@ -63,9 +67,15 @@ def axes_of(objectives: Mapping[str, Direction]) -> tuple[str, str]:
     return x, y
 
 
+def without_axis(objectives: Mapping[str, Direction]) -> list[str]:
+    """Returns the labels of the objectives that the figure has no axis for."""
+    rest = [name for name in objectives if name not in axes_of(objectives)]
+    return [objective(name, objectives[name]).label for name in rest]
+
+
 def _style(axes: Axes, x: str, y: str, objectives: Mapping[str, Direction]) -> None:
     axes.set_xlabel(_label(x, objectives), fontsize=11, color=INK)
-    axes.set_ylabel(f"{_label(y, objectives)}, validation", fontsize=11, color=INK)
+    axes.set_ylabel(_label(y, objectives), fontsize=11, color=INK)
     axes.tick_params(labelsize=10, colors=INK)
     axes.grid(color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -74,7 +84,10 @@ def _style(axes: Axes, x: str, y: str, objectives: Mapping[str, Direction]) -> N
 
 
 def _label(metric: str, objectives: Mapping[str, Direction]) -> str:
-    return metric if metric == _NUMBER else objective(metric, objectives[metric]).axis
+    if metric == _NUMBER:
+        return metric
+    row = objective(metric, objectives[metric])
+    return f"{row.axis}, validation" if row.kind in ("quality", "loss") else row.axis
 
 
 def _show_trials(axes: Axes, table: DataFrame, x: str, y: str) -> None:
@@ -112,19 +125,22 @@ def _show_front(
     )
 
 
-def _show_teacher(axes: Axes, teacher: Mapping[str, float], x: str, y: str) -> None:
-    value = teacher.get(y)
+def _show_teacher(axes: Axes, stored: Sequence[Row], x: str, y: str) -> None:
+    """Draws the teacher, once for each number format that its size is given in."""
+    value = stored[0].get(y)
     if value is None or is_missing(value):
         return
     if objective(y).kind == "quality":
         share = percent(KEPT).replace(".0", "")
         axes.axhline(KEPT * value, color=TEACHER, ls=":", lw=1.3, label=f"{share} of the teacher")
-    if x not in teacher:
+    if x not in stored[0]:
         axes.axhline(value, color=TEACHER, lw=1.3, label=f"teacher: {measured(y, value)}")
         return
     unit = f" {objective(x).unit}" if objective(x).unit else ""
-    label = f"teacher: {measured(y, value)} at {short(teacher[x])}{unit}"
-    axes.plot(teacher[x], value, "*", ms=17, c=TEACHER, mec="white", zorder=4, label=label)
+    for row in stored:
+        inside = "" if row.get(WEIGHTS, WHOLE) == WHOLE else f" in {row[WEIGHTS]}"
+        label = f"teacher: {measured(y, row[y])} at {short(row[x])}{unit}{inside}"
+        axes.plot(row[x], row[y], "*", ms=17, c=TEACHER, mec="white", zorder=4, label=label)
 
 
 def _scale(axes: Axes, values: Sequence[float | None]) -> None:

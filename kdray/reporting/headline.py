@@ -10,6 +10,7 @@ from typing import Any
 from kdray.reporting.formats import is_missing, measured, percent, portion, short
 from kdray.reporting.objectives import objective
 from kdray.reporting.pareto import Direction, knee
+from kdray.reporting.stored import WEIGHTS, WHOLE
 
 Row = Mapping[str, Any]
 
@@ -36,10 +37,11 @@ class Against:
 def quality_metric(objectives: Mapping[str, Direction], teacher: Row) -> str:
     """Returns the metric that the report calls quality.
 
-    It is the first objective that is a quality; in a sweep without one, macro-F1 or accuracy if
-    they were measured, else the first objective.
+    It is the first objective that is a quality of its own, not a ratio to the teacher's; in a
+    sweep without one, macro-F1 or accuracy if they were measured, else the first objective.
     """
-    qualities = [name for name, way in objectives.items() if objective(name, way).kind == "quality"]
+    own = {name: way for name, way in objectives.items() if name != "retention"}
+    qualities = [name for name, way in own.items() if objective(name, way).kind == "quality"]
     measured_anyway = [name for name in ("macro_f1", "accuracy") if name in teacher]
     return [*qualities, *measured_anyway, *objectives][0]
 
@@ -99,21 +101,23 @@ def sentence(row: Row, teacher: Row, metric: str) -> str:
     """Returns the headline of a student, leaving out what was not measured.
 
     For example "0.752 macro-F1 on test at 1.9 MB: 98.9 % of the teacher at 26 % of its size, 2.4
-    times faster".
+    times faster". A number format other than float32 is named, of the student and the teacher.
     """
     found = against(row, teacher, metric)
     head = f"{measured(metric, found.quality)} {objective(metric).label} on {found.split}"
+    stored = row.get(WEIGHTS, WHOLE)
+    inside = "" if stored == WHOLE else f" in {stored}"
     if not is_missing(row.get("size_mb")):
-        head += f" at {short(row['size_mb'])} MB"
-    tail = ", ".join(part for part in (_kept(found), _speed(found.speedup)) if part)
+        head += f" at {short(row['size_mb'])} MB{inside}"
+    tail = ", ".join(part for part in (_kept(found, inside), _speed(found.speedup)) if part)
     return f"{head}: {tail}" if tail else head
 
 
-def _kept(found: Against) -> str:
+def _kept(found: Against, inside: str) -> str:
     if found.retention is None:
-        return "" if found.size is None else f"{portion(found.size)} of the teacher's size"
+        return "" if found.size is None else f"{portion(found.size)} of the teacher's size{inside}"
     kept = f"{percent(found.retention)} of the teacher"
-    return kept if found.size is None else f"{kept} at {portion(found.size)} of its size"
+    return kept if found.size is None else f"{kept} at {portion(found.size)} of its size{inside}"
 
 
 def _speed(speedup: float | None) -> str:

@@ -1,5 +1,6 @@
 """The one table of metrics: what is better, how an axis names it, what it is measured against."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,7 +8,8 @@ from typing import Any, Literal
 from kdray.errors import SweepError
 from kdray.reporting.pareto import Direction
 
-Kind = Literal["quality", "cost", "rate"]
+Kind = Literal["quality", "loss", "cost", "rate"]
+_NOISE = re.compile(r"noise_([0-9]+)_(.+)")
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Objective:
     | kind | reference | ideal |
     |---|---|---|
     | quality | the best constant answer's value | the teacher's value |
+    | loss (of quality: smaller is better) | the teacher's value | 0 |
     | cost | the teacher's value | 0 |
     | rate | the teacher's value | twice the teacher's value |
 
@@ -35,7 +38,7 @@ class Objective:
     @property
     def direction(self) -> Direction:
         """The direction that is better."""
-        return "minimize" if self.kind == "cost" else "maximize"
+        return "minimize" if self.kind in ("loss", "cost") else "maximize"
 
     @property
     def axis(self) -> str:
@@ -49,14 +52,16 @@ OBJECTIVES: Mapping[str, Objective] = {
     "micro_f1": Objective("micro-F1", "quality"),
     "accuracy": Objective("accuracy", "quality"),
     "auroc": Objective("AUROC", "quality"),
-    "hamming": Objective("Hamming loss", "cost"),
-    "ece": Objective("expected calibration error", "cost"),
-    "brier": Objective("Brier score", "cost"),
+    "hamming": Objective("Hamming loss", "loss"),
+    "ece": Objective("expected calibration error", "loss"),
+    "brier": Objective("Brier score", "loss"),
     "size_mb": Objective("size", "cost", "MB"),
+    "size_share": Objective("size", "cost", "share of teacher"),
     "num_parameters": Objective("parameters", "cost"),
     "nonzero_parameters": Objective("non-zero parameters", "cost"),
     "macs": Objective("multiply-accumulates", "cost", "one text"),
     "latency_ms": Objective("latency", "cost", "ms"),
+    "latency_p95_ms": Objective("latency, 95th percentile", "cost", "ms"),
     "throughput": Objective("throughput", "rate", "texts/s"),
     "speedup": Objective("speed-up", "rate", "× teacher"),
     "retention": Objective("retention", "quality", "share of teacher"),
@@ -67,13 +72,19 @@ def objective(metric: str, direction: Direction | None = None) -> Objective:
     """Returns the row of a metric.
 
     Args:
-        metric: Its column, such as `size_mb`, `f1_spam` or `test_macro_f1`.
+        metric: Its column, such as `size_mb`, `f1_spam`, `noise_5_macro_f1` or `test_macro_f1`.
         direction: What the sweep does with it; decides only for metrics that the table does not
             have: minimised ones are costs, the others qualities.
     """
     if metric.startswith("test_"):
         row = objective(metric.removeprefix("test_"), direction)
         return Objective(f"test {row.label}", row.kind, row.unit)
+    if metric.startswith("ood_"):
+        row = objective(metric.removeprefix("ood_"), direction)
+        return Objective(f"{row.label} out of domain", row.kind)
+    if noise := _NOISE.fullmatch(metric):
+        row = objective(noise[2], direction)
+        return Objective(f"{row.label} at {noise[1]} % typing noise", row.kind)
     if metric.startswith("f1_"):
         return Objective(f"F1 of {metric.removeprefix('f1_')}", "quality")
     unknown = Objective(metric, "cost" if direction == "minimize" else "quality")
@@ -97,7 +108,7 @@ def reference_point(
     """
     constant = {"retention": _constant_retention(verification), **verification.get("constant", {})}
     return {
-        metric: float(constant.get(metric, 0.0))
+        metric: float(constant.get(_without_noise(metric), 0.0))
         if objective(metric, direction).kind == "quality"
         else _teacher_value(metric, verification)
         for metric, direction in objectives.items()
@@ -119,14 +130,22 @@ def ideal_point(
     factors = {"quality": 1.0, "rate": 2.0}
     kinds = {metric: objective(metric, way).kind for metric, way in objectives.items()}
     return {
-        metric: 0.0 if kind == "cost" else factors[kind] * _teacher_value(metric, verification)
+        metric: 0.0
+        if kind in ("loss", "cost")
+        else factors[kind] * _teacher_value(metric, verification)
         for metric, kind in kinds.items()
     }
 
 
+def _without_noise(metric: str) -> str:
+    """Returns the metric on clean texts: whoever ignores the text does as well under noise."""
+    noise = _NOISE.fullmatch(metric)
+    return noise[2] if noise else metric
+
+
 def _teacher_value(metric: str, verification: Mapping[str, Any]) -> float:
     # Ratios to the teacher are 1 for the teacher itself, whether or not they were measured.
-    known = {"speedup": 1.0, "retention": 1.0, **verification["metrics"]}
+    known = {"speedup": 1.0, "retention": 1.0, "size_share": 1.0, **verification["metrics"]}
     if known.get(metric) is None:
         raise SweepError(
             f"{metric} cannot be an objective, because the teacher has no value of it: "

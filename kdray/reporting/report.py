@@ -12,16 +12,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from kdray.reporting.context import build_context
-from kdray.reporting.figures import pareto_figure
+from kdray.reporting.context import Findings, build_context
+from kdray.reporting.figures import pareto_figure, without_axis
+from kdray.reporting.mistakes import read_errors, write_errors
 from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
+from kdray.reporting.stored import WEIGHTS, stored_as
 from kdray.results.folder import SweepFolder, write_file, write_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(folder: SweepFolder) -> None:
-    """Writes `pareto.png`, `report.md` and `report.html` into the sweep's folder.
+    """Writes `errors.json`, `pareto.png`, `report.md` and `report.html` into the sweep's folder.
 
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
@@ -30,9 +32,13 @@ def write_report(folder: SweepFolder) -> None:
         ConfigError: One of these files is not there.
     """
     sweep, summary, trials = read_sweep(folder), read_summary(folder), read_trials(folder)
-    figure = pareto_figure(trials, summary, sweep["config"]["objectives"])
+    write_errors(folder, summary["front"])
+    objectives = sweep["config"]["objectives"]
+    stored = [stored_as(row, sweep["config"]) for row in trials.to_dict("records")]
+    figure = pareto_figure(trials.assign(**{WEIGHTS: stored}), summary, objectives)
     write_file(folder.root / "pareto.png", figure.savefig)
     context = report_context(folder)
+    context["without_axis"] = ", ".join(without_axis(objectives))
     context["figure"] = base64.b64encode((folder.root / "pareto.png").read_bytes()).decode()
     write_text(folder.root / "report.html", render("report.html.jinja", context))
     write_text(folder.root / "report.md", render("report.md.jinja", context))
@@ -48,7 +54,8 @@ def report_context(folder: SweepFolder) -> dict[str, Any]:
         {str(key): cell for key, cell in row.items()}
         for row in read_trials(folder).to_dict("records")
     ]
-    return build_context(rows, read_summary(folder), read_sweep(folder), _problems(folder))
+    found = Findings(_problems(folder), read_errors(folder))
+    return build_context(rows, read_summary(folder), read_sweep(folder), found)
 
 
 def render(template: str, context: dict[str, Any]) -> str:

@@ -5,11 +5,13 @@ test metric decides nothing.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
 
+from kdray.reporting.baselines import baseline_summaries
+from kdray.reporting.headline import quality_metric
 from kdray.reporting.objectives import OBJECTIVES, ideal_point, reference_point
 from kdray.reporting.pareto import Direction, FloatArray, non_dominated, normalised_hypervolume
 from kdray.reporting.reading import read_sweep, read_verification
@@ -24,6 +26,9 @@ _FIXED = [
     "error",
     "epochs",
     "duration_s",
+    "prune_s",
+    "distil_s",
+    "evaluate_s",
     "on_front",
     "mlflow_run_id",
 ]
@@ -57,6 +62,7 @@ def write_tables(
     verification = read_verification(folder)
     results = folder.results()
     front = front_ids(results, objectives, constraints)
+    baselines = _baselines(folder, [r for r in results if r.trial_id in front], config)
     statuses = [result.status for result in results]
     summary = {
         "name": folder.name,
@@ -66,18 +72,29 @@ def write_tables(
         "reference_point": reference_point(objectives, verification),
         "front": front,
         **_feasibility(results, constraints),
+        **({"baselines": baselines} if baselines else {}),
         "teacher_forward_examples": _teacher_examples(verification, results),
         "teacher_outputs": verification.get("teacher_outputs", {}),
         "duration_s": duration_s,
         "busy_s": busy_s,
     }
     rows = [
-        _row(result, front, (run_ids or {}).get(result.trial_id)) | _mark(result, constraints)
+        _row(result, front, (run_ids or {}).get(result.trial_id))
+        | _mark(result, constraints)
+        | baselines.get(result.trial_id, {}).get("metrics", {})
         for result in results
     ]
-    _write_rows(folder, rows, _columns(results, objectives, constraints))
+    beside = {name for row in baselines.values() for name in row.get("metrics", {})}
+    _write_rows(folder, rows, _columns(results, objectives, constraints, beside))
     write_json(folder.summary_json, summary)
     return summary
+
+
+def _baselines(
+    folder: SweepFolder, front: Sequence[TrialResult], config: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    metric = quality_metric(config["objectives"], read_verification(folder)["metrics"])
+    return baseline_summaries(folder, front, config, metric)
 
 
 def _teacher_examples(verification: Mapping[str, Any], results: Sequence[TrialResult]) -> int:
@@ -179,6 +196,7 @@ def _row(result: TrialResult, front: Sequence[str], run_id: str | None) -> dict[
         "error": result.error,
         "epochs": result.epochs,
         "duration_s": result.duration_s,
+        **{f"{stage}_s": seconds for stage, seconds in result.stage_s.items()},
         "on_front": result.trial_id in front,
         "mlflow_run_id": run_id,
     }
@@ -191,7 +209,10 @@ def _cell(value: Any) -> Any:
 
 
 def _columns(
-    results: Sequence[TrialResult], objectives: Mapping[str, Direction], constraints: Bounds
+    results: Sequence[TrialResult],
+    objectives: Mapping[str, Direction],
+    constraints: Bounds,
+    beside: Collection[str] = (),
 ) -> list[str]:
     order = list(dict.fromkeys([*objectives, *OBJECTIVES]))
 
@@ -200,7 +221,7 @@ def _columns(
         return metric != name, order.index(name) if name in order else len(order), name
 
     parameters = {name for result in results for name in result.parameters}
-    metrics = {name for result in results for name in result.metrics}
+    metrics = {name for result in results for name in result.metrics}.union(beside)
     fixed = [*_FIXED, *(["feasible"] if constraints else [])]
     return [*fixed, *sorted(parameters), *sorted({*metrics, *objectives}, key=place)]
 

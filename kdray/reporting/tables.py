@@ -4,12 +4,15 @@ A table is `{"columns": [{"name", "numeric"}], "rows": [{"kind", "cells"}]}`; th
 `teacher`, `chosen` (the headline's student) or empty.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kdray.reporting.baselines import baseline_columns
 from kdray.reporting.formats import MISSING, drawn, measured, percent, portion, times
 from kdray.reporting.headline import Row, against
 from kdray.reporting.objectives import objective
+from kdray.reporting.stored import WEIGHTS, teachers
 
 Column = tuple[str, bool, Callable[[Row], str]]
 Table = dict[str, list[dict[str, Any]]]
@@ -17,6 +20,7 @@ Table = dict[str, list[dict[str, Any]]]
 TEACHER = "teacher"
 # The parameters that say what a student is come first, under short names.
 _NAMES = {
+    WEIGHTS: "stored as",
     "student.layers": "layers",
     "pruning.method": "pruning",
     "pruning.ratio": "ratio",
@@ -35,6 +39,8 @@ def front_table(
 ) -> Table:
     """Returns the teacher and the trials on the front; a column that holds nothing is left out.
 
+    The teacher stands there once for each number format of the front, with its size in it.
+
     Args:
         front: Rows of `trials.csv`, in the order of the front.
         chosen: The one that the headline speaks of.
@@ -42,11 +48,13 @@ def front_table(
         config: `config` of `sweep.yaml`: objectives, and what was fixed instead of drawn.
         metric: The validation metric that is the quality.
     """
-    rows = [{"trial_id": TEACHER, **teacher}, *front]
-    kinds = [TEACHER, *("chosen" if row is chosen else "" for row in front)]
+    at_the_head = [{"trial_id": TEACHER, **row} for row in teachers(front, teacher)]
+    rows = [*at_the_head, *front]
+    kinds = [TEACHER] * len(at_the_head) + ["chosen" if row is chosen else "" for row in front]
     columns = [
         ("trial", False, lambda row: str(row["trial_id"])),
         *_metric_columns(teacher, config, metric),
+        *baseline_columns(front, metric),
         *_parameter_columns(front, config),
     ]
     return _table([column for column in columns if _filled(column, rows)], rows, kinds)
@@ -81,12 +89,23 @@ def _metric_columns(teacher: Row, config: Mapping[str, Any], metric: str) -> lis
     return [
         _metric_column(f"test_{metric}", f"{objective(metric).label}, test"),
         _metric_column(metric, f"{objective(metric).label}, validation"),
+        *_columns_elsewhere(teacher, metric),
         *(_metric_column(name) for name in others),
         _metric_column("size_mb"),
         ("of teacher's size", True, lambda row: portion(size(row))),
         ("retention", True, lambda row: percent(retention(row))),
         ("speed-up", True, lambda row: times(speedup(row))),
     ]
+
+
+def _columns_elsewhere(teacher: Row, metric: str) -> list[Column]:
+    """The quality under typing noise, on test, and on texts of another domain."""
+    noisy = [
+        name for name in teacher if re.fullmatch(f"test_noise_[0-9]+_{re.escape(metric)}", name)
+    ]
+    headings = {n: f"{objective(n.removeprefix('test_')).label}, test" for n in noisy}
+    headings |= {f"ood_{metric}": ""}
+    return [_metric_column(name, heading) for name, heading in headings.items()]
 
 
 def _metric_column(metric: str, heading: str = "") -> Column:
@@ -101,7 +120,7 @@ def _parameter_columns(front: Sequence[Row], config: Mapping[str, Any]) -> list[
 
 
 def _parameter_column(name: str, config: Mapping[str, Any]) -> Column:
-    numeric = not name.endswith("method")
+    numeric = not name.endswith("method") and name != WEIGHTS
     return _NAMES.get(name, name), numeric, lambda row: _parameter(row, name, config)
 
 

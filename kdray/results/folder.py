@@ -10,14 +10,18 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kdray.errors import ConfigError, Problem
 from kdray.results.records import EpochReport, TrialResult
 
 OLD = ".old"
+# Of the teacher, and of every trial: logits by split, and thresholds.
+PREDICTIONS = "predictions.npz"
+# Of the teacher: targets by split, and labels; texts of test, if a report may show them.
+TRUTH, TEXTS = "truth.npz", "texts.json"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -27,9 +31,11 @@ class SweepFolder:
 
     Attributes:
         root: The sweep's folder.
+        kind: Where what is run has its folders: `trials`, or `baselines`.
     """
 
     root: Path
+    kind: str = field(default="trials", kw_only=True)
 
     @property
     def name(self) -> str:
@@ -50,6 +56,11 @@ class SweepFolder:
     def summary_json(self) -> Path:
         """Counts, front, hypervolume and the teacher's metrics."""
         return self.root / "summary.json"
+
+    @property
+    def errors_json(self) -> Path:
+        """Where the teacher and the students of the front are wrong on test."""
+        return self.root / "errors.json"
 
     @property
     def optuna_log(self) -> Path:
@@ -76,17 +87,23 @@ class SweepFolder:
         """The teacher's outputs on the training set, computed once."""
         return self.teacher / "outputs"
 
+    @property
+    def baselines(self) -> Self:
+        """The same folder for what is run beside the front: each under the id of its trial."""
+        return replace(self, kind="baselines")
+
     def trial(self, trial_id: str) -> Path:
         """Returns the folder of one trial.
 
         Raises:
             ConfigError: If the id, which may come from a file or a command line, is no safe name.
         """
-        return self.root / "trials" / self._safe(trial_id)
+        return self.root / self.kind / self._safe(trial_id)
 
     def student(self, trial_id: str) -> Path:
-        """Returns the folder of one trial's student; see `trial`."""
-        return self.root / "students" / self._safe(trial_id)
+        """Returns the folder of one trial's student; see `trial`. That of a baseline is its own."""
+        kept = "students" if self.kind == "trials" else f"{self.kind}_students"
+        return self.root / kept / self._safe(trial_id)
 
     def checkpoint(self, trial_id: str) -> Path:
         """Returns the folder of one trial's state, while it has no result."""
@@ -131,7 +148,7 @@ class SweepFolder:
 
     def results(self) -> list[TrialResult]:
         """Returns the results of all finished trials, in the order of their ids."""
-        files = list((self.root / "trials").glob("[!.]*/result.json"))
+        files = list((self.root / self.kind).glob("[!.]*/result.json"))
         files.sort(key=lambda file: (len(file.parent.name), file.parent.name))
         return [TrialResult.from_json(file.read_text(encoding="utf-8")) for file in files]
 

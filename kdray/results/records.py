@@ -37,8 +37,8 @@ class EpochReport(_JsonLine):
             teacher was run on in the loop, if it was (`teacher_forward_examples`), and how many
             were trained on at once, if a batch was too large (`micro_batch_size`).
         duration_s: Seconds that the epoch took.
-        rising: Whether pruning still went on: such an epoch is not selected, and no trial is
-            stopped for it.
+        rising: Whether pruning, or a stage of hints alone, still went on: such an epoch is not
+            selected, and no trial is stopped for it.
     """
 
     epoch: int
@@ -64,6 +64,7 @@ class TrialResult(_JsonLine):
         epochs: Epochs done.
         selected_epoch: The epoch whose weights were kept, 0 if none was.
         duration_s: Seconds from the start of the trial to its end.
+        stage_s: Seconds that each stage of a completed trial took, in the process that ended it.
         teacher_forward_examples: Examples that the teacher was run on in the trial's loop.
         micro_batch_size: Examples that were trained on at once, where a batch was too large for
             the memory; else None.
@@ -80,6 +81,7 @@ class TrialResult(_JsonLine):
     duration_s: float = 0.0
     teacher_forward_examples: int = 0
     micro_batch_size: int | None = None
+    stage_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def _plain(value: Any) -> Any:

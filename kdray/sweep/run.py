@@ -24,6 +24,7 @@ from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
+from kdray.sweep.baselines import run_baselines
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
 from kdray.sweep.failures import has_no_space
@@ -130,10 +131,12 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             searcher = StudySearch(study, config, folder)
             books = Bookkeeping(searcher, record, progress, slot.threads)
             grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
-            slot = replace(slot, may_grow=grows)
+            slot, begun = replace(slot, may_grow=grows), time.monotonic()
             out_of_time = tune_trials(searcher, shared, slot, books, trials - len(done))
         mark_cut_off(study, config, folder)
         complete = out_of_time or len(folder.results()) >= trials
+        if complete and not searcher.halted:
+            complete = run_baselines(config, shared, slot, begun, say)
         summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")

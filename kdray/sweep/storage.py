@@ -162,7 +162,7 @@ class Mirror(SweepFolder):
 
     def _is_whole(self, file: Path, asked: Path, files: Mapping[str, Any]) -> bool:
         """Returns whether a file is of no trial, or of one that is whole in the store."""
-        if file.parent.parent != self.root / "trials":
+        if file.parent.parent not in (self.root / "trials", self.root / "baselines"):
             return True
         return (file.parent / "result.json").relative_to(asked).as_posix() in files
 

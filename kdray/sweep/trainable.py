@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,8 @@ from kdray.training.checkpoint import kept_epochs
 from kdray.training.course import Checkpoints
 from kdray.trial import TrialError, run_trial
 from kdray.trial_folder import Failure, TrialSetup, drawn_setup, store_failed, store_finished
+
+Tell = Callable[[dict[str, Any]], object]
 
 _PREPARED: dict[str, PreparedSweep] = {}
 
@@ -64,22 +66,35 @@ def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
         TrialError: If the trial failed for what may pass; Ray tries it again. One that failed for
             good is on disk.
     """
-    release_memory()  # of a trial before that was stopped in the midst of a step
-    torch.set_num_threads(shared.threads)
-    folder = shared.folder
-    setup = drawn_setup(config, shared.threads)
-    if folder.result(setup.trial_id) is not None:
-        # An earlier attempt may have written it here and lost the object store before all saw it.
-        share_trial(folder, setup.trial_id)
-    else:
-        try:
-            _run(setup, folder, shared)
-        finally:
-            release_memory()
+    run_stored(drawn_setup(config, shared.threads), shared, tune.report)
     tune.report({"finished": True})
 
 
-def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
+def run_stored(setup: TrialSetup, shared: Shared, tell: Tell) -> None:
+    """Runs a trial in this process until its result is on disk, if it is not there already.
+
+    Args:
+        setup: What it is made from.
+        shared: What every trial gets.
+        tell: Takes what there is to say of each epoch.
+
+    Raises:
+        TrialError: See `sweep_trial`.
+    """
+    release_memory()  # of a trial before that was stopped in the midst of a step
+    torch.set_num_threads(shared.threads)
+    folder = shared.folder
+    if folder.result(setup.trial_id) is not None:
+        # An earlier attempt may have written it here and lost the object store before all saw it.
+        share_trial(folder, setup.trial_id)
+        return
+    try:
+        _run(setup, folder, shared, tell)
+    finally:
+        release_memory()
+
+
+def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> None:
     kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s)
     with _checkpoint_may_fail():
         folder.fetch(kept.folder)
@@ -90,7 +105,7 @@ def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared) -> None:
         reports[report.epoch - 1 :] = [report]
         with _checkpoint_may_fail():
             folder.share(kept.folder)
-        tune.report(
+        tell(
             {
                 "epoch": report.epoch,
                 "report": report.to_json(),

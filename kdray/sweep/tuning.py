@@ -45,7 +45,7 @@ def tune_trials(
     if config.search.trial_timeout_s is not None:
         callbacks.append(Watchdog(config.search.trial_timeout_s, folder, slot.threads))
     start, budget = time.monotonic(), config.search.time_budget_s
-    with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, _signals():
+    with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, stopped_alike():
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(sweep_trial, shared=shared),
@@ -71,7 +71,7 @@ def tune_trials(
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def stopped_alike() -> Iterator[None]:
     """Lets SIGTERM, as a cluster's scheduler sends it, stop a sweep as Ctrl-C does."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

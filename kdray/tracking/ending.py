@@ -19,6 +19,7 @@ def end_trials(runs: TrialRuns, folder: SweepFolder, summary: Mapping[str, Any])
     refusals = [runs.write(it.trial_id, ending(it, {}, mends=True)) for it in left]
     for run in runs.find() if left else found:
         _close(runs.client, run, set(summary["front"]), summary.get("feasible"))
+        _note_baseline(runs.client, run, summary)
     for refusal in filter(None, refusals):
         raise refusal
 
@@ -33,6 +34,13 @@ def _close(client: Any, run: Any, front: set[str], feasible: Collection[str] | N
         client.set_terminated(run.info.run_id, "KILLED")
     changed = {name: value for name, value in tags.items() if there.get(name) != value}
     write_news(client, run.info.run_id, News(tags=changed))
+
+
+def _note_baseline(client: Any, run: Any, summary: Mapping[str, Any]) -> None:
+    """Writes what a trial's student reaches without its teacher, if it is not there yet."""
+    baseline = summary.get("baselines", {}).get(run.data.tags["trial_id"], {})
+    known, found = run.data.metrics, measured(baseline.get("metrics", {}), 0)
+    write_news(client, run.info.run_id, News(metrics=[it for it in found if it[0] not in known]))
 
 
 def measured_sweep(summary: Mapping[str, Any]) -> News:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency
+from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency, throughput
 from kdray.models.outputs import forward, with_attentions
 from tests import tiny
 
@@ -71,6 +71,26 @@ def test_latency_is_measured_beside_the_teacher():
     assert set(found) == {"latency_ms", "latency_p95_ms", "speedup"}
     assert all(math.isfinite(value) and value > 0 for value in found.values())
     assert found["latency_ms"] <= found["latency_p95_ms"]
+
+
+def test_throughput_is_texts_a_second_over_three_batches_of_32(monkeypatch):
+    seen = []
+
+    def seconds(model, inputs):
+        assert torch.get_num_threads() == 1
+        seen.append(tuple(inputs["input_ids"].shape))
+        return 0.5 if len(seen) % 3 else 0.25  # the last of three passes is the fastest
+
+    monkeypatch.setattr("kdray.evaluation.efficiency._seconds", seconds)
+    found = throughput(tiny.model(), tiny.dataset(tiny.MULTI, range(2, 18)))
+    assert found == {"throughput": 96 / 0.75}
+    # Of 16 texts each stands six or seven times in 96, the shortest first.
+    assert seen == [(32, 7)] * 3 + [(32, 12)] * 3 + [(32, 17)] * 3
+
+
+def test_throughput_of_a_real_model_is_a_positive_number():
+    found = throughput(tiny.model().train(), tiny.dataset())["throughput"]
+    assert 0 < found < math.inf
 
 
 def test_measuring_latency_leaves_the_number_of_threads_as_it_was():

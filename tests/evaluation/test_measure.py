@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from kdray.config.sections import Evaluation
+from kdray.config.sections import Evaluation, Robustness
 from kdray.data.sources import SOURCES
-from kdray.evaluation.measure import measure_quality, measure_size, probe_inputs
-from kdray.evaluation.metrics import METRICS, known_metrics, selection_metric
+from kdray.evaluation.measure import measure_alone, measure_quality, probe_inputs
+from kdray.evaluation.metrics import METRICS, is_after_training, known_metrics, selection_metric
 from kdray.evaluation.quality import quality
 from kdray.models.inference import predict_logits
 from tests import tiny
@@ -43,9 +43,21 @@ def test_thresholds_are_tuned_on_validation_alone():
 def test_what_is_measured_has_a_direction():
     model, parts = tiny.model(), splits(tiny.MULTI)
     found = set(measure_quality(model, parts, tiny.MULTI, Evaluation()).metrics)
-    found |= set(measure_size(model, probe_inputs(parts["test"], torch.device("cpu"))))
+    found |= set(measure_alone(model, parts["test"]))
     plain = {name for name in found if not name.startswith(("test_", "f1_"))}
-    assert plain == METRICS.keys() - {"size_mb", "latency_ms", "speedup"}
+    assert plain == METRICS.keys() - {"size_mb", "size_share", "speedup", "retention"}
+
+
+def test_noise_and_other_domains_are_measured_without_single_labels():
+    model, test = tiny.model(), tiny.dataset(tiny.MULTI, (4, 2, 6, 3))
+    names = ("validation_noise_5", "test_noise_5", "out_of_domain")
+    parts = splits(tiny.MULTI) | {"train": test} | dict.fromkeys(names, test)
+    metrics = measure_quality(model, parts, tiny.MULTI, Evaluation()).metrics
+    for metric in ("macro_f1", "micro_f1", "accuracy", "auroc", "hamming", "ece", "brier"):
+        for prefix in ("noise_5_", "test_noise_5_", "ood_"):
+            assert metrics[prefix + metric] == metrics[f"test_{metric}"]
+    assert [name for name in metrics if "f1_bully" in name] == ["f1_bully", "test_f1_bully"]
+    assert not [name for name in metrics if "train" in name]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +76,22 @@ def test_each_label_has_a_metric_of_its_own_where_the_labels_are_known():
     assert known_metrics(source) == METRICS | {"f1_spam": "maximize", "f1_threat": "maximize"}
     assert known_metrics(SOURCES["files"].model_construct(labels="class")) == METRICS
     assert known_metrics(None) == METRICS
+
+
+def test_metrics_under_noise_have_the_direction_that_they_have_without():
+    noisy = Evaluation(robustness=Robustness(noise=[0.1, 0.05]))
+    found = known_metrics(None, noisy).items() - METRICS.items()
+    assert ("noise_5_macro_f1", "maximize") in found
+    assert ("noise_10_brier", "minimize") in found
+    assert len(found) == 14
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("noise_5_ece", True), ("throughput", True), ("ece", False), ("f1_noise_5_a", False)],
+)
+def test_only_a_trained_student_is_timed_or_tried_under_noise(metric, expected):
+    assert is_after_training(metric) == expected
 
 
 @pytest.mark.parametrize(

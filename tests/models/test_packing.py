@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from kdray.models.packing import MASK, SHAPE, pack, to_format, unpack
+from kdray.models.packing import MASK, SHAPE, from_format, pack, to_format, unpack
 
-DTYPES = [torch.float32, torch.float16, torch.int64]
+DTYPES = [torch.float32, torch.float16, torch.int8, torch.int64]
 
 
 def sparse(dtype=torch.float32, ratio=0.5, shape=(24, 40), seed=0):
@@ -60,7 +60,7 @@ def test_packed_is_smaller_than_dense_and_close_to_bits_and_values(dtype, ratio)
 
 @pytest.mark.parametrize("ratio", [0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.3, 0.6])
 @pytest.mark.parametrize("shape", [(4, 8), (16, 16), (16, 32), (64, 64)], ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int8], ids=str)
 def test_what_is_packed_is_never_larger_than_dense(dtype, shape, ratio):
     name = "bert.encoder.layer.11.attention.self.query.weight"
     weights = {name: sparse(dtype, ratio, shape)}
@@ -77,6 +77,19 @@ def test_to_format_converts_floating_point_numbers_alone():
     assert stored["w"].tolist() == [1.0, 0.0]
     assert stored["w"].dtype == torch.float16
     assert stored["ids"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("number_format", ["float32", "float16", "int8"])
+def test_a_sparse_matrix_comes_back_from_any_format_with_its_zeros(number_format):
+    weights = {"w": sparse(ratio=0.6), "b": torch.ones(24), "ids": torch.arange(24)}
+    packed = pack(to_format(weights, number_format))
+    assert "w" + MASK in packed
+    again = from_format(unpack(packed))
+    assert again.keys() == weights.keys()
+    assert again["w"].dtype == torch.float32
+    assert torch.equal(again["w"] == 0, weights["w"] == 0)
+    assert torch.allclose(again["w"], weights["w"], atol=0.4)
+    assert torch.equal(again["ids"], weights["ids"])
 
 
 @pytest.mark.parametrize("shape", [[10**6, 10**6], [2**32, 2**32], [-8, -8], [4, 4]])

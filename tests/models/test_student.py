@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -6,20 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from kdray.data.base import Labels
+from kdray.models.int8 import SCALES
+from kdray.models.packing import from_format, to_format
 from kdray.models.student import Student, load_student, save_student, stored_mb
 from tests import tiny
 
 IDS = torch.tensor([[2, 9, 17, 3], [2, 8, 3, 0]])
 
-# Runs in a new process: the logits of three stored students, the last two without kdray.
+# Runs in a new process: the logits of stored students, the first two without kdray.
 NEW_PROCESS = """
 import json, sys
 from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification
-plain, half, packed = map(Path, sys.argv[1:])
+plain, half, packed, int8, packed8 = map(Path, sys.argv[1:])
 ids = torch.tensor([[2, 9, 17, 3], [2, 8, 3, 0]])
 answers = {}
 def note(name, model):
@@ -27,13 +31,16 @@ def note(name, model):
         answers[name] = model(input_ids=ids, attention_mask=(ids > 0).long()).logits.tolist()
 note("plain", AutoModelForSequenceClassification.from_pretrained(plain))
 note("half", AutoModelForSequenceClassification.from_pretrained(half, dtype=torch.float32))
-try:
-    AutoModelForSequenceClassification.from_pretrained(packed)
-except OSError as error:
-    answers["refused"] = str(error)
+for name, folder in (("packed", packed), ("int8", int8)):
+    try:
+        AutoModelForSequenceClassification.from_pretrained(folder)
+    except OSError as error:
+        answers[f"refused {name}"] = str(error)
 assert "kdray" not in sys.modules
 import kdray
-for name, folder in (("kdray plain", plain), ("kdray half", half), ("packed", packed)):
+note("kdray plain", kdray.load_student(plain).model)
+note("kdray half", kdray.load_student(half).model)
+for name, folder in (("packed", packed), ("int8", int8), ("packed8", packed8)):
     note(name, kdray.load_student(folder).model)
 student = kdray.load_student(packed)
 answers["predict"] = student.predict(["you are lovely", "claim your discount now"])
@@ -63,10 +70,20 @@ def logits(model):
         return model(input_ids=IDS, attention_mask=(IDS > 0).long()).logits
 
 
+def weights_file(folder):
+    return folder / "packed.safetensors"
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("plain", "half", "packed")}
-    students = {"plain": student(), "half": student(number_format="float16"), "packed": pruned()}
+    students = {
+        "plain": student(),
+        "half": student(number_format="float16"),
+        "packed": pruned(),
+        "int8": student(number_format="int8"),
+        "packed8": replace(pruned(), number_format="int8"),
+    }
+    folders = {name: tmp_path_factory.mktemp(name) for name in students}
     for name, folder in folders.items():
         save_student(students[name], folder)
     return students, folders
@@ -86,15 +103,18 @@ def test_a_new_process_gives_the_same_logits(name, stored, answers):
     assert torch.allclose(torch.tensor(answers[name]), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["half", "kdray half"])
+@pytest.mark.parametrize("name", ["half", "kdray half", "int8", "packed8"])
 def test_a_new_process_gives_the_logits_of_the_rounded_weights(name, stored, answers):
-    rounded = stored[0]["half"].model
-    rounded.load_state_dict({k: v.half().float() for k, v in rounded.state_dict().items()})
+    made = stored[0][name.removeprefix("kdray ")]
+    rounded = copy.deepcopy(made.model)
+    rounded.load_state_dict(from_format(to_format(rounded.state_dict(), made.number_format)))
+    assert not torch.equal(logits(rounded), logits(made.model))
     assert torch.allclose(torch.tensor(answers[name]), logits(rounded), rtol=0, atol=1e-5)
 
 
-def test_plain_transformers_refuses_a_packed_student(answers):
-    assert "safetensors" in answers["refused"]
+@pytest.mark.parametrize("name", ["packed", "int8"])
+def test_plain_transformers_refuses_what_is_not_stored_plain(name, answers):
+    assert "safetensors" in answers[f"refused {name}"]
 
 
 def test_thresholds_and_tokenizer_come_along_to_a_new_process(stored, answers):
@@ -103,7 +123,7 @@ def test_thresholds_and_tokenizer_come_along_to_a_new_process(stored, answers):
     assert answers["predict"] == stored[0]["packed"].predict(texts)
 
 
-@pytest.mark.parametrize("number_format", ["float32", "float16"])
+@pytest.mark.parametrize("number_format", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("make", [student, pruned])
 def test_the_size_is_what_the_file_takes_on_disk(make, number_format, tmp_path):
     made = replace(make(), number_format=number_format)
@@ -116,6 +136,61 @@ def test_half_precision_takes_half_and_pruned_weights_take_less():
     full = stored_mb(student())
     assert stored_mb(student(number_format="float16")) == pytest.approx(full / 2, rel=0.15)
     assert stored_mb(pruned(0.9)) < stored_mb(pruned(0.6)) < full
+
+
+def test_int8_is_smaller_than_half_precision_and_pruning_makes_it_smaller_still():
+    whole, half_pruned = (
+        stored_mb(Student(wide, tiny.tokenizer(), tiny.MULTI, 24, number_format="int8"))
+        for wide in (tiny.model(width=128), _halved(tiny.model(width=128)))
+    )
+    full = stored_mb(Student(tiny.model(width=128), tiny.tokenizer(), tiny.MULTI, 24))
+    assert whole == pytest.approx(full / 4, rel=0.1)
+    # Half the values, and a bit a place.
+    assert half_pruned == pytest.approx(whole * (1 / 2 + 1 / 8), rel=0.1)
+
+
+def _halved(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.flatten()[::2] = 0
+    return model
+
+
+def test_a_student_in_int8_says_how_it_is_stored_and_that_it_computes_in_float(stored):
+    card = json.loads((stored[1]["int8"] / "kdray.json").read_text())
+    assert card["number_format"] == "int8"
+    assert card["inference"] == "stored as int8 with a float32 scale a row, computed in float32"
+    again = load_student(stored[1]["int8"])
+    assert {p.dtype for p in again.model.parameters()} == {torch.float32}
+    assert again.card == {}
+
+
+def test_a_student_of_an_older_version_says_nothing_of_inference_and_loads(tmp_path):
+    save_student(student(), tmp_path)
+    card = json.loads((tmp_path / "kdray.json").read_text())
+    del card["inference"]
+    (tmp_path / "kdray.json").write_text(json.dumps(card))
+    assert load_student(tmp_path).card == {}
+
+
+@pytest.mark.parametrize("damage", ["no scales", "too few"])
+def test_int8_weights_without_their_scales_are_refused(damage, stored, tmp_path):
+    save_student(stored[0]["packed8"], tmp_path)
+    tensors = load_file(tmp_path / "packed.safetensors")
+    name = next(key for key in tensors if key.endswith(SCALES))
+    scales = tensors.pop(name)
+    save_file(
+        tensors if damage == "no scales" else tensors | {name: scales[1:]}, weights_file(tmp_path)
+    )
+    with pytest.raises(ValueError, match="do not have a scale for each row"):
+        load_student(tmp_path)
+
+
+def test_a_student_that_was_loaded_is_stored_as_the_same_bytes(stored, tmp_path):
+    save_student(load_student(stored[1]["packed8"]), tmp_path)
+    first = weights_file(stored[1]["packed8"]).read_bytes()
+    assert weights_file(tmp_path).read_bytes() == first
 
 
 def test_a_student_that_was_never_pruned_is_stored_plain(tmp_path):

@@ -9,11 +9,14 @@ from torch import nn
 from kdray.models.building import freeze, thaw
 from kdray.models.packing import pack
 from kdray.pruning.base import PruningMethod
-from kdray.pruning.masking import MaskPruning, prunable_weights
+from kdray.pruning.masking import PRESERVED, MaskPruning, prunable_weights
 from kdray.pruning.table import PRUNING
 from tests import tiny
 
 MASKING = [name for name, method in PRUNING.items() if issubclass(method, MaskPruning)]
+CUTTING = [name for name, method in PRUNING.items() if method.cuts]
+# What reaches the ratio in each matrix by itself.
+BY_MATRIX = {"wanda"}
 
 
 def prune(name, model, seed=0, **options):
@@ -24,6 +27,15 @@ def prune(name, model, seed=0, **options):
 def removed(pruned):
     zeros = sum(int((mask == 0).sum()) for mask in pruned.masks.values())
     return zeros, sum(mask.numel() for mask in pruned.masks.values())
+
+
+def assert_same(first, second):
+    assert first.masks.keys() == second.masks.keys()
+    for weight, mask in first.masks.items():
+        assert torch.equal(mask, second.masks[weight])
+    state = second.model.state_dict()
+    for weight, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, state[weight])
 
 
 def test_the_table_is_not_empty():
@@ -63,22 +75,18 @@ def test_the_teacher_is_not_touched(name):
 
 
 @pytest.mark.parametrize("name", PRUNING)
-def test_the_same_seed_gives_the_same_masks(name):
-    first, second = prune(name, tiny.model()), prune(name, tiny.model())
-    assert first.masks.keys() == second.masks.keys()
-    for weight, mask in first.masks.items():
-        assert torch.equal(mask, second.masks[weight])
+def test_the_same_seed_gives_the_same_student(name):
+    assert_same(prune(name, tiny.model()), prune(name, tiny.model()))
 
 
 @pytest.mark.parametrize("name", PRUNING)
 def test_torchs_global_seed_has_no_part_in_it(name):
-    model = tiny.model()
+    models = tiny.model(), tiny.model()
     torch.manual_seed(1)
-    first = prune(name, model)
+    first = prune(name, models[0])
     torch.manual_seed(2)
-    second = prune(name, model)
-    for weight, mask in first.masks.items():
-        assert torch.equal(mask, second.masks[weight])
+    second = prune(name, models[1])
+    assert_same(first, second)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 0.333, 0.5, 0.8, 0.99])
@@ -88,7 +96,12 @@ def test_exactly_the_ratio_is_removed(name, ratio):
     zeros, places = removed(pruned)
     # 2 layers of 4 · 16² + 2 · 16 · 32 weights.
     assert places == 2 * (4 * 16 * 16 + 2 * 16 * 32)
-    assert zeros == round(ratio * places)
+    if name in BY_MATRIX:
+        assert all(
+            int((mask == 0).sum()) == round(ratio * mask.numel()) for mask in pruned.masks.values()
+        )
+    else:
+        assert zeros == round(ratio * places)
 
 
 @pytest.mark.parametrize("name", MASKING)
@@ -147,6 +160,52 @@ def test_what_is_removed_makes_the_student_smaller_on_disk(name):
     assert sum(tensor.nbytes for tensor in pack(model.state_dict()).values()) < 0.6 * before
 
 
+@pytest.mark.parametrize("kind", tiny.KINDS)
+@pytest.mark.parametrize("name", MASKING)
+def test_masks_only_grow_and_end_where_one_shot_ends(name, kind):
+    student = tiny.prunable(labels=tiny.KINDS[kind])
+    method, gone = PRUNING[name](ratio=0.7), {}
+    for seed, share in enumerate((0.0, 0.2, 0.21, 0.55, 0.3, None)):
+        generator = torch.Generator().manual_seed(seed)
+        student = method.prune(student, generator, share)
+        for weight, mask in student.masks.items():
+            assert not (mask[gone.get(weight, mask) == 0] != 0).any()
+            assert (student.model.get_parameter(weight)[mask == 0] == 0).all()
+        gone = student.masks
+    once = method.prune(tiny.prunable(labels=tiny.KINDS[kind]), torch.Generator().manual_seed(0))
+    assert removed(student) == removed(once)
+
+
+@pytest.mark.parametrize("name", MASKING)
+def test_what_scores_above_the_threshold_stays_whatever_the_ratio(name):
+    student = tiny.prunable()
+    weights = prunable_weights(student.model, PRESERVED)
+    method = PRUNING[name](ratio=0.9)
+    scores = method.importances(student, weights, torch.Generator().manual_seed(0))
+    limit = float(torch.cat([score.flatten() for score in scores.values()]).median())
+    pruned = prune(name, tiny.model(), ratio=0.9, importance_threshold=limit)
+    for weight, mask in pruned.masks.items():
+        assert torch.equal(mask == 1, scores[weight] > limit)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", MASKING)
+def test_modes_gradients_and_what_is_frozen_are_as_before(name, training):
+    model = tiny.model().train(training)
+    model.bert.embeddings.eval()
+    model.bert.encoder.layer[0].requires_grad_(False)
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    modes = [module.training for module in model.modules()]
+    random = torch.get_rng_state()
+    prune(name, model)
+    assert [module.training for module in model.modules()] == modes
+    for weight_name, weight in model.named_parameters():
+        assert weight.requires_grad == ("layer.0." not in weight_name)
+        assert (weight.grad == 1).all()
+    assert torch.equal(torch.get_rng_state(), random)
+
+
 @pytest.mark.parametrize("ratio", [-0.1, 1.0, 1.5])
 @pytest.mark.parametrize("name", MASKING)
 def test_a_ratio_outside_its_range_is_refused(name, ratio):
@@ -165,3 +224,27 @@ def test_embeddings_are_pruned_only_where_they_are_included(name):
     masks = prune(name, tiny.model(), include=["*word_embeddings"], ratio=0.5).masks
     assert (masks[word] == 0).any()
     assert "bert.embeddings.position_embeddings.weight" not in masks
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", CUTTING)
+def test_what_is_cut_is_in_its_mode_and_as_trainable_as_before(name, training):
+    model = tiny.model(layers=3).train(training)
+    model.bert.embeddings.eval()
+    model.get_input_embeddings().requires_grad_(False)
+    random = torch.get_rng_state()
+    cut = prune(name, model).model
+    assert torch.equal(torch.get_rng_state(), random)
+    assert cut.training == training
+    assert not cut.bert.embeddings.training
+    frozen = [weight for weight, p in cut.named_parameters() if not p.requires_grad]
+    assert frozen == ["bert.embeddings.word_embeddings.weight"]
+    assert all(p.grad is None and p.is_contiguous() for p in cut.parameters())
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("name", CUTTING)
+def test_what_is_cut_is_built_again_from_its_configuration(name, family):
+    cut = prune(name, tiny.model(family=family, heads=4, layers=4)).model
+    state = thaw(freeze(cut)).state_dict()
+    assert all(torch.equal(state[weight], t) for weight, t in cut.state_dict().items())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from kdray.reporting.figures import axes_of, pareto_figure
+from kdray.reporting.figures import axes_of, pareto_figure, without_axis
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.reporting.summary import write_tables
 from kdray.results.folder import SweepFolder
@@ -76,6 +76,19 @@ def test_one_objective_is_shown_by_trial(make_sweep: MakeSweep):
 
     assert shown.get_xlabel() == "number of the trial"
     assert legend(shown)[-1] == "teacher: 0.770"
+
+
+def test_figure_says_validation_only_of_what_depends_on_texts(make_sweep: MakeSweep):
+    objectives = {"a_ms": "minimize", "ece": "minimize", "latency_ms": "minimize"}
+    assert without_axis({"macro_f1": "maximize", **objectives}) == [
+        "expected calibration error",
+        "latency",
+    ]
+
+    costs = {"latency_ms": "minimize", "size_mb": "minimize"}
+    shown = axes(make_sweep(completed("0001", 0.7, 4), objectives=costs))
+
+    assert (shown.get_xlabel(), shown.get_ylabel()) == ("size (MB)", "latency (ms)")
 
 
 def test_figure_without_completed_trials_shows_the_teacher(make_sweep: MakeSweep):

@@ -12,6 +12,7 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 
 from .conftest import MakeSweep, completed, failed, stopped, verification
+from .test_mistakes import left
 
 
 class Reports:
@@ -107,6 +108,7 @@ def test_table_of_the_front_has_the_teacher_and_the_drawn_values(reports: Report
         "of teacher's size": "25 %",
         "retention": "96.1 %",
         "speed-up": "2.4×",
+        "stored as": "float32",
         "layers": "2",
         "pruning": "magnitude",
         "ratio": "0.413",
@@ -115,6 +117,21 @@ def test_table_of_the_front_has_the_teacher_and_the_drawn_values(reports: Report
         "temperature": "4",
         "training.learning_rate": "0.0004",
     }
+
+
+def test_table_of_the_front_tells_of_noise_and_other_domains(make_sweep: MakeSweep):
+    elsewhere = {"test_noise_5_macro_f1": 0.61, "noise_5_macro_f1": 0.62, "ood_macro_f1": 0.33}
+    folder = make_sweep(completed("0001", 0.74, 2, **elsewhere))
+    metrics = verification()["metrics"] | dict.fromkeys(elsewhere, 0.7)
+    folder.verification_json.write_text(json.dumps(verification(metrics=metrics)), encoding="utf-8")
+
+    header, _, teacher, student = [row for row in rows(written(folder)[1]) if len(row) > 7][:4]
+
+    names = ("macro-F1 at 5 % typing noise, test", "macro-F1 out of domain")
+    places = [header.index(name) for name in names]
+    assert [teacher[place] for place in places] == ["0.700", "0.700"]
+    assert [student[place] for place in places] == ["0.610", "0.330"]
+    assert not [name for name in header if "noise" in name and "validation" in name]
 
 
 def test_value_that_the_file_fixes_is_not_given_to_a_method_that_does_nothing(reports: Reports):
@@ -243,3 +260,58 @@ def test_markdown_text_keeps_to_one_line_and_one_cell():
 
 def test_fence_is_longer_than_any_inside():
     assert fence("a ```` b", "yaml") == "`````yaml\na ```` b\n`````"
+
+
+def test_errors_are_told_with_texts_that_may_be_shown(reports: Reports):
+    folder = left(reports.make(completed("0003", 0.7, 2)), texts=True)
+    html, markdown = written(folder)
+
+    for text in (html, markdown):
+        assert "On test, 3 examples" in text
+        assert "Teacher right, trial 0003 wrong: the most confident" in text
+        assert "Most confident wrong decisions of the teacher, by label" in text
+        assert "texts are not shown" not in text
+    assert "the &lt;b&gt;soup&lt;/b&gt;" in html
+    assert "the &lt;b>soup&lt;/b>" in markdown
+    assert "<b>" not in html + markdown
+    folder.teacher.rename(folder.root / "gone")
+    assert written_again(folder) == (html, markdown)
+
+
+def written_again(folder: SweepFolder) -> tuple[str, str]:
+    write_report(folder)
+    html, markdown = (folder.root / "report.html", folder.root / "report.md")
+    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+
+
+def test_errors_in_third_party_texts_are_told_by_their_rows(reports: Reports):
+    html, markdown = written(left(reports.make(completed("0003", 0.7, 2)), texts=False))
+
+    for text in (html, markdown):
+        assert "their texts are not shown" in text
+        assert "soup" not in text
+
+
+THREE = {"macro_f1": "maximize", "size_mb": "minimize", "latency_ms": "minimize"}
+
+
+def test_report_of_three_objectives_says_which_has_no_axis(reports: Reports):
+    for text in reports(completed("0001", 0.74, 2), completed("0002", 0.76, 7), objectives=THREE):
+        assert "for what has no axis here: size." in text
+        assert "latency (ms)" in text
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        {"size_mb": "minimize", "latency_ms": "minimize", "num_parameters": "minimize"},
+        {"size_mb": "minimize"},
+    ],
+)
+def test_report_without_an_objective_of_quality_still_tells_of_it(
+    reports: Reports, objectives: Any
+):
+    for text in reports(completed("0001", 0.74, 2), objectives=objectives):
+        plain = text.replace("\u2011", "-").replace("\u00a0", " ")
+        assert "0.730 macro-F1 on test at 2.0 MB" in plain
+        assert "macro-F1, test" in plain

@@ -83,7 +83,7 @@ def test_feasible_column_is_there_with_constraints_and_filled_for_completed_tria
 
     table = read_trials(folder)
 
-    assert table.columns[8] == "feasible"
+    assert table.columns[11] == "feasible"
     assert table["feasible"].tolist()[:2] == [False, True]
     assert table["feasible"].isna().tolist() == [False, False, True, True]
 
@@ -148,8 +148,9 @@ def test_columns_are_the_fixed_ones_then_parameters_then_metrics(make_sweep: Mak
     header = folder.trials_csv.read_text(encoding="utf-8").splitlines()[0].split(",")
 
     assert header == [
-        *["trial_id", "status", "stage", "error", "epochs", "duration_s", "on_front"],
-        *["mlflow_run_id", "distillation.alpha", "pruning.method", "pruning.ratio"],
+        *["trial_id", "status", "stage", "error", "epochs", "duration_s"],
+        *["prune_s", "distil_s", "evaluate_s", "on_front", "mlflow_run_id"],
+        *["distillation.alpha", "pruning.method", "pruning.ratio"],
         *["student.layers", "training.learning_rate", "macro_f1", "size_mb", "accuracy"],
         *["num_parameters", "latency_ms", "speedup", "f1_spam", "test_macro_f1"],
     ]

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,17 @@ def test_a_trial_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "trials").iterdir()) == []
 
 
+def test_baselines_have_the_ids_of_trials_and_are_none(tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path)
+    write_trial(sweep, result("0001"))
+    assert sweep.baselines.results() == []
+    write_trial(sweep.baselines, replace(result("0001"), duration_s=2.0))
+    write_trial(sweep.baselines, result("0002"))
+    assert [found.trial_id for found in sweep.results()] == ["0001"]
+    assert [found.duration_s for found in sweep.baselines.results()] == [2.0, 0.0]
+    assert sweep.baselines.sweep_yaml == sweep.sweep_yaml
+
+
 def test_results_come_in_the_order_of_their_ids(tmp_path: Path) -> None:
     sweep = SweepFolder(tmp_path)
     for trial_id in ("10000", "0010", "9999", "0002"):
@@ -229,6 +241,8 @@ def test_every_path_lies_in_the_folder_of_the_sweep(tmp_path: Path) -> None:
         "teacher/outputs": sweep.teacher_outputs,
         "trials/0001": sweep.trial("0001"),
         "students/0001": sweep.student("0001"),
+        "baselines/0001": sweep.baselines.trial("0001"),
+        "baselines_students/0001": sweep.baselines.student("0001"),
     }
     for relative, path in paths.items():
         assert path == tmp_path / "name" / relative

@@ -123,6 +123,35 @@ def test_a_trial_is_known_on_another_machine_as_soon_as_it_is_shared(
     assert there.result("0000") == result
 
 
+def test_a_baseline_is_shared_beside_its_trial_and_leaves_the_trials_student_alone(
+    output: str, elsewhere: Callable[[], None]
+) -> None:
+    here = begun(output)
+    finish(here, "0000")
+    write_text(here.student("0000") / "model.safetensors", "half of it, here")
+    found = TrialResult("0000", "completed", metrics={"macro_f1": 0.4})
+    write_trial(here.baselines, found)
+    assert {"baselines/0000/result.json", "students/0000/model.safetensors"} <= stored(here)
+    elsewhere()
+    there = begun_sweep(here.uri)
+    assert there.baselines.results() == [found]
+    assert there.baselines.uri == here.uri
+    there.fetch(there.student("0000"))
+    assert (there.student("0000") / "model.safetensors").read_text() == "weights"
+
+
+def test_a_baseline_whose_result_is_not_there_yet_is_none(
+    output: str, elsewhere: Callable[[], None]
+) -> None:
+    here = begun(output)
+    write_text(here.baselines.trial("0000") / "config.yaml", "half")
+    here.share(here.baselines.trial("0000"))
+    elsewhere()
+    there = begun_sweep(here.uri)
+    assert there.baselines.result("0000") is None
+    assert not there.baselines.trial("0000").exists()
+
+
 def test_a_trial_whose_result_is_not_there_yet_is_no_trial(
     output: str, elsewhere: Callable[[], None]
 ) -> None:

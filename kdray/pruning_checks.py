@@ -1,0 +1,135 @@
+"""Checking `pruning` as a whole: the order of its methods, its stages, and how far it goes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from kdray.config.validation import dotted
+from kdray.distillation.base import DistillationMethod, Shape
+from kdray.errors import ConfigError, Problem
+from kdray.models.outputs import Needs
+from kdray.pruning.base import PruningMethod, RatioPruning
+from kdray.schema import checked_sections, pruning_list
+from kdray.space_checks import sample_sections, student_shape
+
+# The literature sees quality collapse above it.
+BOLD = 0.8
+
+
+def pruning_problems(space: Mapping[str, Any]) -> list[Problem]:
+    """Returns what is wrong with the pruning that can be drawn, where each method by itself is not.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+    """
+    found = list(_drawable(space))
+    problems = []
+    for paths, methods in found:
+        problems += _order_problems(paths, methods)
+    fewest = min(
+        (sections["training"].epochs for sections in _valid(space) if "training" in sections),
+        default=1,
+    )
+    problems += [
+        Problem(
+            dotted(path, "schedule.stages"),
+            f"must be at most training.epochs, {fewest} where that is least, because each stage "
+            f"trains for an epoch, but got {method.stages}",
+        )
+        for paths, methods in found
+        for path, method in zip(paths, methods, strict=True)
+        if method.stages > fewest
+    ]
+    return list(dict.fromkeys(problems))
+
+
+def cautions(space: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each ratio that can be drawn and is higher than what tends to work."""
+    highest: dict[str, tuple[str, float]] = {}
+    for paths, methods in _drawable(space):
+        for path, method in zip(paths, methods, strict=True):
+            if isinstance(method, RatioPruning) and method.ratio > BOLD:
+                key = dotted(path, "ratio")
+                highest[key] = max(highest.get(key, ("", 0.0)), (method.method, method.ratio))
+    return [
+        f"{key}: up to {ratio:g} may be drawn; quality often collapses above {BOLD:g}"
+        for key, (_, ratio) in highest.items()
+    ]
+
+
+def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
+    """Returns what any trial that can be drawn reads of the teacher besides its logits.
+
+    A student that loses layers to pruning is matched by what is left, and by every number of layers
+    that it has on the way there.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+        teacher: The teacher's shape.
+
+    Raises:
+        ConfigError: If the layers of a student cannot be matched after its pruning.
+    """
+    pruned = [methods for _, methods in _drawable(space)]
+    needs, seen = Needs(), set[str]()
+    for sections in _valid(space):
+        method, whole = sections["distillation"], student_shape(sections["student"], teacher)
+        fewest = min(layers_left(methods, whole.layers) for methods in pruned)
+        for layers in range(fewest, whole.layers + 1):
+            case = repr((method, layers, whole.width))
+            if case not in seen:
+                seen.add(case)
+                needs |= _needs(method, Shape(layers, whole.width), teacher)
+    return needs
+
+
+def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
+    try:
+        with torch.device("meta"):  # projections without memory and without random numbers
+            match = method.match(student, teacher)
+    except ValueError as error:
+        message = f"{error}; pruning may leave a student of {student.layers} layers"
+        raise ConfigError([Problem("distillation.layer_mapping", message)]) from error
+    return method.needs(frozenset(match.pairs.values()))
+
+
+def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
+    """Returns how many layers a student has after all of its pruning."""
+    for method in methods:
+        layers = method.layers_left(layers)
+    return layers
+
+
+def _valid(space: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = [checked_sections(sections) for sections in sample_sections(space)]
+    return [sections for sections, problems in found if not problems]
+
+
+def _drawable(space: Mapping[str, Any]) -> list[tuple[list[str], tuple[PruningMethod, ...]]]:
+    """Returns every list of methods that is sampled, each with its dotted keys."""
+    found = {}
+    for sections in sample_sections(space):
+        checked, problems = checked_sections(sections)
+        if not problems:
+            paths = [path for path, _ in pruning_list(sections["pruning"])]
+            found[repr(checked["pruning"])] = (paths, checked["pruning"])
+    return list(found.values())
+
+
+def _order_problems(paths: Sequence[str], methods: Sequence[PruningMethod]) -> list[Problem]:
+    masking = [index for index, method in enumerate(methods) if method.masks_weights]
+    if not masking:
+        return []
+    problems = []
+    for index, (path, method) in enumerate(zip(paths, methods, strict=True)):
+        if not method.cuts:
+            continue
+        first = methods[masking[0]].method
+        if index > masking[0]:
+            rule = f"cuts whole units and must stand before {first}, which masks what is left"
+            problems.append(Problem(dotted(path, "method"), f"{method.method} {rule}"))
+        elif method.stages > 1:
+            rule = f"would cut in stages what {first} has masked by then; take one_shot"
+            problems.append(Problem(dotted(path, "schedule"), f"{method.method} {rule}"))
+    return problems

@@ -4,10 +4,10 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdray.distillation.base import Match, Shape
-from kdray.distillation.layers import LayerTeaching
+from kdray.distillation.layers import LayerTeaching, layer_projections, projected
 from kdray.distillation.loss import hidden_loss
 from kdray.models.outputs import Needs, Outputs
 
@@ -28,10 +28,7 @@ class Hidden(LayerTeaching):
     def match(self, student: Shape, teacher: Shape) -> Match:
         """Returns the mapped layers, with a projection for each if the widths differ."""
         pairs = super().match(student, teacher).pairs
-        if student.width == teacher.width:
-            return Match(pairs)
-        maps = {str(layer): nn.Linear(student.width, teacher.width, bias=False) for layer in pairs}
-        return Match(pairs, nn.ModuleDict(maps))
+        return Match(pairs, layer_projections(pairs, student, teacher))
 
     def needs(self, layers: frozenset[int]) -> Needs:
         """Returns the hidden states of the mapped layers."""
@@ -40,15 +37,8 @@ class Hidden(LayerTeaching):
     def extra_terms(self, student: Outputs, teacher: Outputs, match: Match) -> dict[str, Tensor]:
         """Returns the term `hidden`."""
         losses = [
-            hidden_loss(_projected(student.hidden[s], match, s), teacher.hidden[t], student.mask)
+            hidden_loss(projected(student.hidden[s], match, s), teacher.hidden[t], student.mask)
             for s, t in match.pairs.items()
         ]
         term = self.hidden_weight * torch.stack(losses).mean()
         return super().extra_terms(student, teacher, match) | {"hidden": term}
-
-
-def _projected(states: Tensor, match: Match, layer: int) -> Tensor:
-    if not match.projections:
-        return states
-    projected: Tensor = match.projections[str(layer)](states)
-    return projected

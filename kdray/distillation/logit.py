@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from kdray.distillation.base import Teaching
+from kdray.distillation.base import SoftTeaching
 
 
-class Logit(Teaching):
+class Logit(SoftTeaching):
     """Match the teacher's softened predictions.
 
     Single-label: :math:`T^2 KL(softmax(z_t / T) || softmax(z_s / T))`, averaged over the batch.

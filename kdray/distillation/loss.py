@@ -67,7 +67,7 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor
         mask: (B, L), 1 at real positions; None for all.
     """
     squares = (student.float() - teacher.detach().float()).pow(2).mean(-1)
-    return _masked_mean(squares, mask)
+    return masked_mean(squares, mask)
 
 
 def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
@@ -79,7 +79,7 @@ def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tens
         mask: (B, L), 1 at real positions; None for all.
     """
     squares = (student.float() - teacher.detach().float()).pow(2)
-    return _masked_mean(squares, None if mask is None else mask[:, :, None] * mask[:, None, :])
+    return masked_mean(squares, None if mask is None else mask[:, :, None] * mask[:, None, :])
 
 
 def attention_kl(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
@@ -88,10 +88,11 @@ def attention_kl(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tenso
     rows = a_t * (a_t.log() - a_s.log())
     if mask is not None:
         rows = rows * mask[:, None, :]
-    return _masked_mean(rows.sum(-1), mask)
+    return masked_mean(rows.sum(-1), mask)
 
 
-def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns the mean of values where the mask is 1, or of all without one; the same shapes."""
     if mask is None:
         return values.mean()
     weights = mask.to(values.dtype)

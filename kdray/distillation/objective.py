@@ -25,7 +25,8 @@ def distillation_terms(
     """Returns the function from a batch to its terms: `hard`, `soft`, and the method's own.
 
     hard is (1 − alpha) times the loss against the labels, soft is alpha times the loss against the
-    teacher. Multi-label: each label may have its own alpha.
+    teacher. Multi-label: each label may have its own alpha. While the method gives hints, they are
+    all there is.
 
     Args:
         method: The method with its options.
@@ -46,6 +47,8 @@ def distillation_terms(
         if not isinstance(method, Teaching):
             return {"hard": hard}
         teacher = teach(batch, _positions(batch))
+        if method.hinting(progress):
+            return method.hint_terms(output, teacher, match)
         soft = method.soft_term(logits, teacher.logits, progress, multi_label, shares.soft_labels)
         own = method.extra_terms(output, teacher, match)
         return {"hard": shares.hard * hard, "soft": shares.soft * soft, **own}

@@ -87,7 +87,7 @@ def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
         options: The section `teacher.cache`.
         place: Where they may be kept.
     """
-    columns = asked.layout.columns(asked.needs, asked.model.config)
+    columns = asked.layout.columns(asked.needs, asked.model)
     sizes = {name: column.nbytes for name, column in columns.items()}
     plan = plan_cache(sizes, options, place.store_bytes, free_bytes(place.target))
     if not plan.kept:

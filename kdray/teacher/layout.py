@@ -1,7 +1,8 @@
 """How the teacher's outputs on a training set are laid out: each of them one flat array.
 
-Hidden states and attention are stored in half precision: a LayerNorm's output and a probability
-lose less than 0.1 % in it. Logits stay in float32.
+What there is of every position is stored in half precision: a LayerNorm's output, its projection
+and a probability lose less than 0.1 % in it. What is one row an example stays in float32: it is
+small and not everywhere bounded, and losses take differences between rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,12 +15,20 @@ import numpy.typing as npt
 from torch import Tensor
 
 from kdray.data.dataset import Rows
-from kdray.models.outputs import Needs, Outputs
+from kdray.models.catching import classification_layer, projected_widths
+from kdray.models.outputs import LAYERED, Needs, Outputs
 
 Array = npt.NDArray[Any]
 
-LOGITS = "logits"
-_SIDES = {LOGITS: 0, "hidden": 1, "attentions": 2}
+LOGITS, FEATURES = "logits", "features"
+_SIDES = {
+    LOGITS: 0,
+    FEATURES: 0,
+    "first": 0,
+    "hidden": 1,
+    "queries_keys_values": 1,
+    "attentions": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,7 @@ class Column:
     Attributes:
         shape: (values, ...): all examples end to end.
         dtype: Its number format, by numpy's name.
-        sides: How many axes of one example's output are its positions: 0 for logits (labels), 1 for
-            hidden states (positions, width), 2 for attention (positions, positions).
+        sides: `sides_of` its output.
     """
 
     shape: tuple[int, ...]
@@ -59,7 +67,7 @@ class Layout:
     @classmethod
     def of(cls, lengths: npt.NDArray[np.int64]) -> Self:
         """Returns the layout of examples with these lengths."""
-        sizes = [lengths**sides for sides in sorted(_SIDES.values())]
+        sizes = [lengths**sides for sides in sorted(set(_SIDES.values()))]
         return cls(lengths, tuple(np.concatenate([[0], np.cumsum(size)]) for size in sizes))
 
     def columns(self, needs: Needs, model: Any) -> dict[str, Column]:
@@ -67,19 +75,21 @@ class Layout:
 
         Args:
             needs: What is read besides the logits.
-            model: The teacher's transformers configuration.
+            model: The teacher.
+
+        Raises:
+            RuntimeError: If it does not give what is needed.
         """
-        logits, hidden, attentions = (int(ends[-1]) for ends in self.offsets)
-        kinds = {
-            LOGITS: Column((logits, model.num_labels), "float32", 0),
-            "hidden": Column((hidden, model.hidden_size), "float16", 1),
-            "attentions": Column((attentions,), "float16", 2),
-        }
-        return {name: kinds[_kind(name)] for name in output_names(needs)}
+        return {name: self._column(name, _width(name, model)) for name in output_names(needs)}
+
+    def _column(self, name: str, width: tuple[int, ...]) -> Column:
+        sides = sides_of(name)
+        dtype = "float16" if sides else "float32"
+        return Column((int(self.offsets[sides][-1]), *width), dtype, sides)
 
     def put(self, name: str, array: Array, rows: Rows, padded: Array) -> None:
         """Writes the outputs of some examples, (rows, ...), to their places in a column."""
-        sides = _SIDES[_kind(name)]
+        sides = sides_of(name)
         for example, row in zip(padded, rows, strict=True):
             part = example[(slice(self.lengths[row]),) * sides]
             start, end = self.offsets[sides][row : row + 2]
@@ -87,7 +97,7 @@ class Layout:
 
     def take(self, name: str, array: Array, rows: Rows, length: int) -> Array:
         """Returns the outputs of some examples, padded with 0 to `length` positions."""
-        sides = _SIDES[_kind(name)]
+        sides = sides_of(name)
         batch = np.zeros((len(rows), *(length,) * sides, *array.shape[1:]), array.dtype)
         for example, row in zip(batch, rows, strict=True):
             n = self.lengths[row]
@@ -96,35 +106,63 @@ class Layout:
         return batch
 
 
+def sides_of(name: str) -> int:
+    """Returns how many axes of one example's output are its positions.
+
+    0 for logits (labels) and other rows (width); 1 for hidden states (positions, width) and for
+    queries, keys and values (positions, 3, width); 2 for attention (positions, positions).
+    """
+    return _SIDES[_kind(name)]
+
+
 def output_names(needs: Needs) -> list[str]:
     """Returns the names of the logits and of what is needed besides: `hidden.3`, `attentions.1`."""
-    hidden = [f"hidden.{layer}" for layer in sorted(needs.hidden)]
-    return [LOGITS, *hidden, *(f"attentions.{layer}" for layer in sorted(needs.attentions))]
+    layered = [f"{kind}.{layer}" for kind in LAYERED for layer in sorted(getattr(needs, kind))]
+    return [LOGITS, *([FEATURES] if needs.features else []), *layered]
 
 
 def needs_of(names: Iterable[str]) -> Needs:
     """Returns what is needed besides the logits, by the names of outputs."""
-    layers: dict[str, set[int]] = {kind: set() for kind in _SIDES}
+    needs = Needs()
     for name in names:
-        if name != LOGITS:
-            layers[_kind(name)].add(int(name.rpartition(".")[2]))
-    return Needs(frozenset(layers["hidden"]), frozenset(layers["attentions"]))
+        if name == FEATURES:
+            needs |= Needs(features=True)
+        elif name != LOGITS:
+            layers: dict[str, Any] = {_kind(name): frozenset({int(name.rpartition(".")[2])})}
+            needs |= Needs(**layers)
+    return needs
 
 
 def by_name(outputs: Outputs) -> dict[str, Tensor]:
     """Returns a model's outputs by their names."""
-    hidden = {f"hidden.{layer}": states for layer, states in outputs.hidden.items()}
-    attentions = {f"attentions.{layer}": weights for layer, weights in outputs.attentions.items()}
-    return {LOGITS: outputs.logits, **hidden, **attentions}
+    found = {LOGITS: outputs.logits}
+    if outputs.features is not None:
+        found[FEATURES] = outputs.features
+    for kind in LAYERED:
+        found |= {f"{kind}.{layer}": tensor for layer, tensor in getattr(outputs, kind).items()}
+    return found
 
 
 def as_outputs(tensors: Mapping[str, Tensor], needs: Needs) -> Outputs:
     """Returns named tensors as a model's outputs."""
-    return Outputs(
-        tensors[LOGITS],
-        {layer: tensors[f"hidden.{layer}"] for layer in needs.hidden},
-        {layer: tensors[f"attentions.{layer}"] for layer in needs.attentions},
-    )
+    layers: dict[str, Any] = {
+        kind: {layer: tensors[f"{kind}.{layer}"] for layer in getattr(needs, kind)}
+        for kind in LAYERED
+    }
+    features = tensors[FEATURES] if needs.features else None
+    return Outputs(tensors[LOGITS], **layers, features=features)
+
+
+def _width(name: str, model: Any) -> tuple[int, ...]:
+    """Returns the shape of what a teacher says of one example, position or pair of positions."""
+    kind = _kind(name)
+    if kind == LOGITS:
+        return (model.config.num_labels,)
+    if kind == FEATURES:
+        return (classification_layer(model).in_features,)
+    if kind == "queries_keys_values":
+        return (3, projected_widths(model)[int(name.rpartition(".")[2]) - 1])
+    return () if kind == "attentions" else (model.config.hidden_size,)
 
 
 def _kind(name: str) -> str:

@@ -11,7 +11,7 @@ from kdray.data.dataset import Dataset, Rows
 from kdray.models.outputs import best_device, forward, with_attentions
 from kdray.teacher.cache import Plan
 from kdray.teacher.files import MappedFile
-from kdray.teacher.layout import LOGITS, Array, Layout, by_name, needs_of
+from kdray.teacher.layout import Array, Layout, by_name, needs_of, sides_of
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def compute_outputs(
         for batch in sorted_batches(dataset, device):
             found = by_name(forward(model, batch.inputs, needs))
             for name, array in arrays.items():
-                stored = found[name].to(torch.float32 if name == LOGITS else torch.float16)
-                if name != LOGITS and bool(stored.isinf().any()):
+                stored = found[name].to(torch.float16 if sides_of(name) else torch.float32)
+                if sides_of(name) and bool(stored.isinf().any()):
                     too_large.add(name)
                 layout.put(name, array, batch.rows, stored.cpu().numpy())
     with_attentions(model, False).cpu()

@@ -7,7 +7,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from kdray.results.folder import SweepFolder, write_json, written_whole
+import numpy as np
+
+from kdray.data.base import Examples, Labels
+from kdray.data.dataset import Dataset
+from kdray.evaluation.measure import Measured
+from kdray.results.folder import PREDICTIONS, TEXTS, TRUTH, SweepFolder, write_json, written_whole
 from kdray.teacher.outputs import TeacherOutputs
 from kdray.teacher.verify import Verified
 
@@ -36,6 +41,31 @@ def written_teacher(
         found = asdict(verified) | {"forward_examples": 0}
         write_json(staging / folder.verification_json.name, found)
         yield staging
+
+
+def write_predictions(
+    folder: Path, measured: Measured, splits: Mapping[str, Dataset], labels: Labels
+) -> None:
+    """Writes what the teacher says of every split that it is measured on, and what is true.
+
+    `predictions.npz` is like a trial's: the logits of each split, and `thresholds`. `truth.npz`
+    holds the targets of each split, and the names of the `labels`.
+
+    Args:
+        folder: That becomes `teacher/`.
+        measured: The teacher's logits and thresholds.
+        splits: The splits, encoded.
+        labels: What is predicted.
+    """
+    said: dict[str, Any] = {**measured.logits, "thresholds": np.array(measured.thresholds)}
+    np.savez(folder / PREDICTIONS, **said)
+    truth: dict[str, Any] = {name: splits[name].targets for name in measured.logits}
+    np.savez_compressed(folder / TRUTH, **truth, labels=np.array(labels.names))
+
+
+def write_texts(folder: SweepFolder, test: Examples) -> None:
+    """Writes the texts of the test set for the report; not those of third parties."""
+    write_json(folder.teacher / TEXTS, {"test": [" ".join(row) for row in test.texts]})
 
 
 def load_verified(folder: SweepFolder) -> Verified:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kdray.config.sections import Training
 from kdray.data.batches import Batch, make_batch, shuffled_rows
 from kdray.data.dataset import Dataset, Rows
-from kdray.models.outputs import fast_training
+from kdray.models.fast_training import fast_training
 from kdray.training.meter import Meter, gradient_norms, shares
 from kdray.training.micro_batches import compute_gradient
 from kdray.training.stepper import Learner, Stepper

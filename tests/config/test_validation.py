@@ -130,7 +130,7 @@ def test_a_sampler_may_be_a_name_or_a_mapping() -> None:
             "but got hidden_size=10, heads=3",
         ),
         ({"initial": "teacher_layer"}, "top.initial: no such start: 'teacher_layer'; did you mean"),
-        ({"weights": "float23"}, "top.weights: must be 'float32' or 'float16', but got 'float23'"),
+        ({"weights": "float23"}, "top.weights: must be 'float32', 'float16' or 'int8', but"),
     ],
 )
 def test_a_student_that_cannot_start_is_refused(student: Any, message: str) -> None:

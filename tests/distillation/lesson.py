@@ -1,5 +1,6 @@
 """One batch of a tiny student beside a tiny teacher, put together as a trial does it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from kdray.data.base import Labels
 from kdray.data.batches import Batch, make_batch
 from kdray.distillation.base import DistillationMethod, Match, Shape
 from kdray.distillation.objective import distillation_terms
-from kdray.models.outputs import forward, with_attentions
+from kdray.models.outputs import Needs, forward, with_attentions
 from kdray.training.losses import Truth
 from tests import tiny
 
@@ -30,12 +31,7 @@ def batch(labels: Labels, extra: int = 0) -> Batch:
 
 def matched(method: DistillationMethod, student: Any, teacher: Any) -> Match:
     torch.manual_seed(0)
-    return method.match(
-        *[
-            Shape(model.config.num_hidden_layers, model.config.hidden_size)
-            for model in (student, teacher)
-        ]
-    )
+    return method.match(Shape.of(student.config), Shape.of(teacher.config))
 
 
 def terms(
@@ -48,11 +44,11 @@ def terms(
     """The named terms of one batch of a student and its teacher.
 
     `moment` may hold `extra` positions of padding, the `progress`, and a list `taught`, to which
-    what the teacher says is appended.
+    what the teacher says is appended. Without a progress it is the middle of the training.
     """
     student, teacher = models
     match = match or matched(method, student, teacher)
-    needs = method.needs(frozenset(match.pairs.values()))
+    needs = method.teacher_needs(frozenset(match.pairs.values()))
     with_attentions(student, True)
     with_attentions(teacher, True)
 
@@ -60,12 +56,20 @@ def terms(
         assert length == part.inputs["input_ids"].shape[1]
         with torch.no_grad():
             output = forward(teacher, part.inputs, needs)
+            if needs.bank:
+                output = replace(output, bank=other_features(teacher, part))
         moment.get("taught", []).append(output)
         return output
 
     truth = Truth(labels, torch.from_numpy(tiny.dataset(labels, LENGTHS).targets))
     compute = distillation_terms(method, student, match, teach, truth)
-    return dict(compute(batch(labels, moment.get("extra", 0)), moment.get("progress", 0.0)))
+    return dict(compute(batch(labels, moment.get("extra", 0)), moment.get("progress", 0.5)))
+
+
+def other_features(teacher: Any, part: Batch) -> torch.Tensor | None:
+    """Pooled features of as many other examples."""
+    ids = (part.inputs["input_ids"] + 1) % tiny.VOCABULARY
+    return forward(teacher, {**part.inputs, "input_ids": ids}, Needs(features=True)).features
 
 
 def gradient(term: torch.Tensor, model: Any) -> torch.Tensor:

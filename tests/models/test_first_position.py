@@ -38,14 +38,18 @@ def test_logits_and_gradients_are_those_of_the_whole_model(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", CUT)
-def test_attentions_and_lower_layers_are_those_of_the_whole_model(family: str) -> None:
+def test_all_that_can_be_read_is_that_of_the_whole_model(family: str) -> None:
     model = with_attentions(tiny.model(family=family), True)
-    needs = Needs(hidden=frozenset({0, 1}), attentions=frozenset({1, 2}))
+    both = frozenset({1, 2})
+    needs = Needs(frozenset({0, 1}), both, both, both, features=True)
     whole = forward(model, INPUTS, needs)
     with first_position_only(model, PROBE):
         found = forward(model, INPUTS, needs)
-    for layer in (1, 2):
+    for layer in both:
         assert torch.allclose(found.attentions[layer], whole.attentions[layer])
+        assert torch.equal(found.queries_keys_values[layer], whole.queries_keys_values[layer])
+        assert torch.allclose(found.first[layer], whole.first[layer], atol=1e-6)
+    assert torch.allclose(found.features, whole.features, atol=1e-6)
     assert torch.equal(found.hidden[1], whole.hidden[1])
 
 
@@ -86,7 +90,8 @@ def test_a_model_whose_last_hidden_states_are_matched_is_left_whole() -> None:
     model = tiny.model()
     with first_position_only(model, PROBE, Needs(hidden=frozenset({1, 2}))) as cut:
         assert not cut
-    with first_position_only(model, PROBE, Needs(hidden=frozenset({1}))) as cut:
+    lower = Needs(frozenset({1}), first=frozenset({2}), queries_keys_values=frozenset({2}))
+    with first_position_only(model, PROBE, lower) as cut:
         assert cut
 
 

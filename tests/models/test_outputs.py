@@ -3,10 +3,12 @@ import weakref
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2ForSequenceClassification
 
-from kdray.models.dropout import FastDropout
-from kdray.models.outputs import Needs, fast_training, forward, release_memory, with_attentions
-from kdray.models.readable import READABLE, attend
+from kdray.data.base import Labels
+from kdray.models.catching import classification_layer, projections
+from kdray.models.outputs import Needs, forward, release_memory, with_attentions
+from kdray.models.readable import attend
 from tests import tiny
 
 INPUTS = {
@@ -14,11 +16,17 @@ INPUTS = {
     "attention_mask": torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]),
 }
 EVERYTHING = Needs(frozenset({0, 1, 2}), frozenset({1, 2}))
+PROJECTED = Needs(queries_keys_values=frozenset({1, 2}))
 
 
 @pytest.fixture(params=tiny.FAMILIES)
 def model(request):
     return with_attentions(tiny.model(family=request.param), True)
+
+
+@pytest.fixture(params=tiny.ALL_FAMILIES)
+def any_model(request):
+    return tiny.model(family=request.param)
 
 
 def test_the_default_attention_cannot_be_read_and_says_so():
@@ -80,15 +88,6 @@ def test_attention_dropout_keeps_the_output_right_on_average():
     assert torch.allclose(torch.stack(moved).mean(0), still, atol=0.05)
 
 
-def test_training_on_a_cpu_uses_the_faster_attention_and_dropout_and_puts_its_own_back():
-    model = tiny.model()
-    with fast_training(model):
-        assert model.config._attn_implementation == READABLE
-        assert any(isinstance(module, FastDropout) for module in model.modules())
-    assert model.config._attn_implementation == "sdpa"
-    assert not any(isinstance(module, FastDropout) for module in model.modules())
-
-
 @pytest.mark.parametrize("needs", [Needs(hidden=frozenset({3})), Needs(attentions=frozenset({3}))])
 def test_a_layer_that_is_not_there_is_refused(needs):
     with pytest.raises(RuntimeError, match="returned"):
@@ -148,6 +147,114 @@ def test_needs_add_up():
     assert Needs(frozenset({1}), frozenset({2})) | Needs(frozenset({3})) == Needs(
         frozenset({1, 3}), frozenset({2})
     )
+    assert Needs(bank=3, features=True) | Needs(bank=7) == Needs(bank=7, features=True)
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        Needs(hidden=frozenset({0})),
+        Needs(attentions=frozenset({1})),
+        Needs(queries_keys_values=frozenset({1})),
+    ],
+)
+def test_what_is_of_single_positions_is_known(needs):
+    rows = Needs(first=frozenset({1}), features=True)
+    assert (needs | rows).positions
+    assert not rows.positions
+    assert (needs | rows).features
+
+
+def test_the_first_position_is_that_of_the_hidden_states(any_model):
+    layers = frozenset({0, 1, 2})
+    found = forward(any_model, INPUTS, Needs(first=layers))
+    whole = forward(any_model, INPUTS, Needs(hidden=layers))
+    assert not found.hidden
+    for layer in layers:
+        assert torch.equal(found.first[layer], whole.hidden[layer][:, 0])
+
+
+def test_the_pooled_features_are_what_the_logits_are_made_of(any_model):
+    found = forward(any_model, INPUTS, Needs(features=True))
+    assert found.features.shape == (2, 16)
+    last = classification_layer(any_model)
+    assert torch.allclose(found.features @ last.weight.T + last.bias, found.logits, atol=1e-6)
+    (gradient,) = torch.autograd.grad(found.logits.sum(), found.features)
+    assert torch.allclose(gradient, last.weight.sum(0).expand(2, -1))
+
+
+def test_a_feature_is_read_also_where_the_head_has_a_layer_as_wide_as_there_are_labels():
+    labels = Labels(tuple("abcdefghijklmnop"), "multi_label")
+    for family in ("bert", "roberta", "distilbert"):
+        model = tiny.model(labels, family=family)
+        found = forward(model, INPUTS, Needs(features=True))
+        assert torch.equal(classification_layer(model)(found.features), found.logits)
+
+
+def test_queries_keys_and_values_make_the_attention_of_their_layer(any_model):
+    # The first layer's attention is recomputed from them, head by head, as the paper writes it.
+    needs = PROJECTED | Needs(attentions=frozenset({1, 2}))
+    found = forward(with_attentions(any_model, True), INPUTS, needs)
+    for layer in (1, 2):
+        parts = found.queries_keys_values[layer].detach()
+        assert parts.shape[:3] == (2, 5, 3)
+        size = parts.shape[-1] // 2
+        query, key, _ = parts.reshape(2, 5, 3, 2, size).unbind(2)
+        scores = torch.einsum("bihd,bjhd->bhij", query, key) / size**0.5
+        scores = scores.masked_fill(INPUTS["attention_mask"][:, None, None, :] == 0, -torch.inf)
+        mean = scores.softmax(-1).mean(1)
+        assert torch.allclose(mean, found.attentions[layer], atol=1e-5)
+
+
+def test_values_are_the_third(any_model):
+    value = projections(any_model)[0][2]
+    seen = []
+    value.register_forward_hook(lambda _, __, output: seen.append(output))
+    found = forward(any_model, INPUTS, PROJECTED)
+    assert torch.equal(found.queries_keys_values[1][:, :, 2], seen[0])
+
+
+def test_nothing_is_left_on_a_model_that_was_read(any_model):
+    forward(any_model, INPUTS, PROJECTED | Needs(features=True))
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks
+        for module in (classification_layer(any_model), *projections(any_model)[0])
+    )
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_queries_of_a_layer_that_is_not_there_are_refused(any_model, layer):
+    with pytest.raises(RuntimeError, match=f"layers \\[{layer}\\] were asked for"):
+        forward(any_model, INPUTS, Needs(queries_keys_values=frozenset({layer})))
+
+
+def test_a_model_without_separate_queries_is_refused():
+    config = GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, pad_token_id=0)
+    with pytest.raises(RuntimeError, match="has no queries, keys and values to read"):
+        forward(GPT2ForSequenceClassification(config), INPUTS, PROJECTED)
+
+
+def test_a_classifier_that_reads_every_position_has_no_pooled_features():
+    config = GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, pad_token_id=0)
+    with pytest.raises(RuntimeError, match=r"reads \[\(2, 5, 16\)\], not one row an example"):
+        forward(GPT2ForSequenceClassification(config), INPUTS, Needs(features=True))
+
+
+def test_gradients_reach_what_was_read_also_when_layers_are_computed_again():
+    needs = PROJECTED | Needs(features=True, first=frozenset({1}))
+    gradients = []
+    for again in (False, True):
+        model = tiny.model().train()
+        if again:
+            model.activation_checkpointing_enable()
+        torch.manual_seed(0)
+        found = forward(model, INPUTS, needs)
+        parts = [found.features, found.first[1], found.queries_keys_values[2]]
+        torch.stack([part.pow(2).sum() for part in parts]).sum().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("gpu", [False, True])

@@ -13,7 +13,8 @@ from kdray.teacher.outputs import TeacherOutputs
 from tests import tiny
 
 CPU = torch.device("cpu")
-NEEDS = Needs(frozenset({0, 2}), frozenset({1, 2}))
+LAYERS = Needs(frozenset({0, 2}), frozenset({1, 2}))
+NEEDS = LAYERS | Needs(queries_keys_values=frozenset({2}), first=frozenset({0, 1}), features=True)
 
 
 def asked(

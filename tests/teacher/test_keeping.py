@@ -10,10 +10,10 @@ from kdray.teacher.files import MappedFile
 from kdray.teacher.keeping import Place
 from kdray.teacher.layout import output_names
 from tests import tiny
-from tests.teacher.asked import NEEDS, asked, kept, read
+from tests.teacher.asked import LAYERS, NEEDS, asked, kept, read
 
 NAMES = set(output_names(NEEDS))
-MORE = Needs(frozenset({0, 1, 2}), frozenset({1, 2}))
+MORE = NEEDS | Needs(frozenset({1}))
 
 
 def place(output, name="sweep", **room):
@@ -81,14 +81,14 @@ def test_off_asks_nothing_and_writes_nothing(tmp_path):
 
 def test_what_does_not_fit_the_budget_is_left_to_the_loop(tmp_path):
     # The logits take 72 bytes, an attention 278 bytes, a layer's hidden states 864 bytes.
-    outputs = kept(asked(), "disk", place(tmp_path), budget_mb=0.0007)
+    outputs = kept(asked(needs=LAYERS), "disk", place(tmp_path), budget_mb=0.0007)
     assert outputs.plan.disk == ("logits", "attentions.1", "attentions.2")
     assert outputs.plan.in_loop == ("hidden.0", "hidden.2")
     assert outputs.columns.keys() == {"logits", "attentions.1", "attentions.2"}
 
 
 def test_a_full_object_store_sends_the_rest_to_disk(tmp_path):
-    outputs = kept(asked(), "auto", place(tmp_path, store_bytes=1300))
+    outputs = kept(asked(needs=LAYERS), "auto", place(tmp_path, store_bytes=1300))
     assert outputs.plan.memory == ("logits", "attentions.1", "attentions.2")
     assert outputs.plan.disk == ("hidden.0", "hidden.2")
 

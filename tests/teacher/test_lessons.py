@@ -5,7 +5,8 @@ import torch
 from kdray.data.batches import make_batch
 from kdray.models.building import ModelState, freeze
 from kdray.models.outputs import NOTHING, Needs
-from kdray.teacher.lessons import Lessons
+from kdray.teacher.layout import by_name
+from kdray.teacher.lessons import Lessons, other_rows
 from tests import tiny
 from tests.teacher.asked import CPU, NEEDS, asked, kept
 
@@ -23,11 +24,10 @@ def lessons(where, needs=NEEDS, family="bert", state=None, **cache):
 
 
 def tensors(outputs):
-    layers = [*sorted(outputs.hidden.items()), *sorted(outputs.attentions.items())]
-    return [outputs.logits, *(tensor for _, tensor in layers)]
+    return list(by_name(outputs).values())
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.ALL_FAMILIES)
 @pytest.mark.parametrize(
     "loop", [{"where": "off"}, {"where": "memory", "budget_mb": 0.0007}], ids=["off", "partly"]
 )
@@ -84,3 +84,55 @@ def test_the_shared_weights_are_neither_copied_nor_changed():
 
 def test_a_teacher_that_is_not_needed_is_not_built():
     lessons("memory", state=ModelState({}, {}))(batch(), 7)
+
+
+OTHERS = [0, 3, 4]
+BANK = Needs(features=True, bank=2)
+
+
+def test_all_others_are_those_that_are_not_in_the_batch():
+    for rows in ([1, 2, 5], [5, 1, 2], [0], [5], [0, 1, 2, 3, 4, 5]):
+        expected = sorted(set(range(6)) - set(rows))
+        assert other_rows(np.array(rows), 6, 6 - len(rows)).tolist() == expected
+
+
+def test_drawn_rows_are_any_of_the_others_and_follow_from_the_random_state():
+    torch.manual_seed(0)
+    first = other_rows(ROWS, 6, 2)
+    assert len(first) == 2
+    counts = np.bincount(np.concatenate([other_rows(ROWS, 6, 2) for _ in range(300)]), minlength=6)
+    assert np.flatnonzero(counts).tolist() == OTHERS
+    assert counts[OTHERS].min() > 150  # 200 of each are expected
+    torch.manual_seed(0)
+    assert np.array_equal(other_rows(ROWS, 6, 2), first)
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_the_bank_is_taken_from_what_is_kept(where):
+    model = tiny.model()
+    outputs = kept(asked(model, needs=BANK), where)
+    told = Lessons(outputs, ModelState({}, {}), BANK, tiny.dataset(), CPU)
+    torch.manual_seed(3)
+    found = told(batch(), 7).bank
+    torch.manual_seed(3)
+    assert np.array_equal(found, outputs.array("features")[other_rows(ROWS, 6, 2)])
+    all_of_it = Lessons(outputs, ModelState({}, {}), BANK | Needs(bank=9), tiny.dataset(), CPU)
+    assert np.array_equal(all_of_it(batch(), 7).bank, outputs.array("features")[OTHERS])
+    assert told.count() == all_of_it.count() == 0
+
+
+def test_a_bank_that_is_not_kept_is_computed_once():
+    needs = Needs(features=True, bank=9)
+    expected = lessons("memory", needs)(batch(), 7)
+    for cache, asked_each_time in (({"where": "off"}, 3), ({"budget_mb": 0.0001}, 0)):
+        live = lessons(**{"where": "memory", **cache}, needs=needs)
+        found = live(batch(), 7)
+        assert torch.allclose(found.bank, expected.bank, atol=1e-5)
+        assert torch.allclose(found.features, expected.features, atol=1e-5)
+        assert live.count() == 6 + asked_each_time  # of the training set, and for the logits
+        live(batch(), 7)
+        assert live.count() == asked_each_time
+
+
+def test_without_need_there_is_no_bank():
+    assert lessons("memory", Needs(features=True))(batch(), 7).bank is None

@@ -11,7 +11,7 @@ from tests.teacher.asked import NEEDS, asked, kept, read
 LENGTHS = (3, 7, 2, 5, 4, 6)
 
 
-@pytest.fixture(params=tiny.FAMILIES)
+@pytest.fixture(params=tiny.ALL_FAMILIES)
 def model(request):
     return tiny.model(family=request.param)
 
@@ -28,13 +28,20 @@ def test_the_outputs_are_those_of_each_example_on_its_own(model):
     outputs = kept(asked(model))
     rows = np.array([4, 0, 1])
     found = read(outputs, rows, 7)
-    assert found.logits.dtype == torch.float32
+    assert {found.logits.dtype, found.features.dtype, found.first[0].dtype} == {torch.float32}
     for place, row in enumerate(rows):
         expected, n = alone(model, row), LENGTHS[row]
         assert torch.allclose(found.logits[place], expected.logits[0], atol=1e-5)
         for layer in NEEDS.hidden:
             part = found.hidden[layer][place, :n].float()
             assert torch.allclose(part, expected.hidden[layer][0], atol=1e-5, rtol=1e-3)
+        for layer in NEEDS.first:
+            assert torch.allclose(found.first[layer][place], expected.first[layer][0], atol=1e-5)
+        assert torch.allclose(found.features[place], expected.features[0], atol=1e-5)
+        for layer in NEEDS.queries_keys_values:
+            part = found.queries_keys_values[layer][place, :n].float()
+            whole = expected.queries_keys_values[layer][0]
+            assert torch.allclose(part, whole, atol=1e-4, rtol=1e-3)
         for layer in NEEDS.attentions:
             part = found.attentions[layer][place, :n, :n].float()
             assert torch.allclose(part, expected.attentions[layer][0], atol=1e-5, rtol=1e-3)
@@ -44,8 +51,10 @@ def test_a_batch_is_padded_with_zeros():
     found = read(kept(asked()), np.array([2, 1]), 9)
     assert found.hidden[2].shape == (2, 9, 16)
     assert found.attentions[1].shape == (2, 9, 9)
+    assert found.queries_keys_values[2].shape == (2, 9, 3, 16)
     for place, n in enumerate((2, 7)):
         assert not found.hidden[2][place, n:].any()
+        assert not found.queries_keys_values[2][place, n:].any()
         assert not found.attentions[1][place, n:].any()
         assert not found.attentions[1][place, :, n:].any()
         assert found.attentions[1][place, :n, :n].all()
@@ -63,14 +72,22 @@ def test_the_teacher_runs_over_each_example_once():
 
 def test_only_what_is_needed_is_kept():
     assert kept(asked(needs=NOTHING)).columns.keys() == {"logits"}
-    assert kept(asked(needs=Needs(frozenset({2})))).columns.keys() == {"logits", "hidden.2"}
+    for needs, name in (
+        (Needs(frozenset({2})), "hidden.2"),
+        (Needs(first=frozenset({2})), "first.2"),
+        (Needs(queries_keys_values=frozenset({1})), "queries_keys_values.1"),
+        (Needs(features=True), "features"),
+    ):
+        assert kept(asked(needs=needs)).columns.keys() == {"logits", name}
 
 
 def test_the_size_is_that_of_all_columns():
     # 27 positions and 139 pairs of positions in all; half precision takes 2 bytes.
     outputs = kept(asked())
     logits, hidden, attention = 6 * 3 * 4, 2 * 27 * 16 * 2, 2 * 139 * 2
-    assert outputs.size_mb(outputs.plan.kept) == pytest.approx((logits + hidden + attention) / 1e6)
+    projected, rows = 27 * 3 * 16 * 2, 3 * 6 * 16 * 4
+    total = logits + hidden + attention + projected + rows
+    assert outputs.size_mb(outputs.plan.kept) == pytest.approx(total / 1e6)
 
 
 def test_the_teacher_is_left_as_fast_as_it_was_with_its_weights_untouched():
@@ -94,7 +111,7 @@ def test_what_half_precision_cannot_hold_is_told():
     model, dataset = tiny.model(), tiny.dataset()
     with torch.no_grad():
         model.bert.encoder.layer[0].output.LayerNorm.weight.mul_(1e6)
-    columns = Layout.of(dataset.lengths).columns(Needs(frozenset({0, 1, 2})), model.config)
+    columns = Layout.of(dataset.lengths).columns(Needs(frozenset({0, 1, 2})), model)
     arrays = {name: np.empty(column.shape, column.dtype) for name, column in columns.items()}
     assert compute_outputs(model, dataset, arrays, False) == {"hidden.1"}
     assert np.isfinite(arrays["hidden.2"]).all()

@@ -9,7 +9,7 @@ from kdray.teacher.keeping import Place
 from kdray.teacher.storage import load_verified, note_outputs, written_teacher
 from kdray.teacher.verify import Verified
 from tests import tiny
-from tests.teacher.asked import asked, kept
+from tests.teacher.asked import LAYERS, asked, kept
 
 VERIFIED = Verified(
     passed=False,
@@ -61,7 +61,8 @@ def test_the_verification_file_says_what_was_asked_and_found(folder):
 
 
 def test_the_verification_file_says_what_the_outputs_cost_and_where_they_are(folder):
-    note_outputs(folder, kept(asked(), "disk", Place(folder), budget_mb=0.0007))
+    outputs = kept(asked(needs=LAYERS), "disk", Place(folder), budget_mb=0.0007)
+    note_outputs(folder, outputs)
     found = verification(folder)
     assert found["forward_examples"] == 6
     assert found["teacher_outputs"] == {

@@ -92,6 +92,9 @@ def _train(
     stepper = new_stepper(learner, train_set, config.training, epochs.start)
     costs = partial(_costs, student, config, sweep, probe)
     fixed = costs()
+    if not course.epochs:
+        go_on(stepper, course)
+        fixed = costs() if epochs.start else fixed
     steps = -(-len(train_set) // config.training.batch_size)
 
     def after_epoch(epoch: EpochTraining) -> None:
@@ -101,16 +104,14 @@ def _train(
         )
         if not rising:
             course.best.offer(epoch.epoch, metrics, model)
-        metrics |= costs() if is_gradual(config) else fixed
+        # Masks change no MACs, and inside here the last layer is not whole.
+        metrics |= costs() | {"macs": fixed["macs"]} if is_gradual(config) else fixed
         report = _report(epoch, config, metrics, lessons.count())
         course.epochs.append(replace(report, rising=rising))
         course.on_epoch(course.epochs[-1])
         keep(stepper, course)
 
     with first_position_only(model, probe, student_needs):
-        if not course.epochs:
-            go_on(stepper, course)
-            fixed = costs() if epochs.start else fixed
         left = range(max(epochs.start, len(course.epochs)), epochs.stop)
         train_epochs(stepper, train_set, terms, after_epoch, left)
     return replace(student, masks=dict(stepper.masks))

@@ -26,6 +26,9 @@ from kdray.schema import TrialConfig
 from kdray.training.course import Checkpoints, OnEpoch, ignore
 from kdray.training.randomness import seed_everything
 
+# By the teacher's digest and number format: a worker's trials have one teacher.
+_TEACHER_MB: dict[tuple[str, str], float] = {}
+
 
 class TrialError(KdrayError):
     """A trial failed: in which stage, and why."""
@@ -161,15 +164,18 @@ def evaluate(
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     model.cpu()
     student = as_student(distilled, config, sweep, measured.thresholds)
-    return student, measured, metrics | sizes(student, teacher.cpu())
+    return student, measured, metrics | sizes(student, sweep)
 
 
-def sizes(student: Student, teacher: Any) -> dict[str, float]:
+def sizes(student: Student, sweep: PreparedSweep) -> dict[str, float]:
     """Returns `size_mb`, `teacher_size_mb` in the student's number format, and their ratio.
 
     `size_share` compares like with like, so a halved number format does not count as smaller.
     """
-    mine, its = stored_mb(student), stored_mb(replace(student, model=teacher))
+    key = sweep.verified.digest, student.number_format
+    if key not in _TEACHER_MB:
+        _TEACHER_MB[key] = stored_mb(replace(student, model=borrow(sweep.teacher)))
+    mine, its = stored_mb(student), _TEACHER_MB[key]
     return {"size_mb": mine, "teacher_size_mb": its, "size_share": mine / its}
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from kdray import distil_stage
+from kdray import distil_stage, prune_stage
 from kdray.config.sections import Evaluation
+from kdray.models.building import ModelState, empty_model
 from kdray.preparation import PreparedSweep, prepare
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
@@ -82,6 +83,17 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "vocabulary", "ratio": 0.4},
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def _what_is_in_memory_is_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poisoned(state: ModelState) -> Any:
+        model = empty_model(state)
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, torch.nan)
+        return model
+
+    monkeypatch.setattr(prune_stage, "empty_model", poisoned)
 
 
 class CutOffError(Exception):

@@ -61,6 +61,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
         "distillation": {"method": "multi_level"},
     },
+    "feed-forward units in stages": {
+        "student": {"layers": 2},
+        "pruning": {"method": "ffn", "ratio": 0.5, "schedule": {"stages": 2}},
+    },
     "heads in stages": {
         "student": {"layers": 2},
         "pruning": {

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kdray.config.sections import Head
 from kdray.distil_stage import as_student, begin_course, distil
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency, throughput
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
 from kdray.models.building import borrow, keep_layers, load_classifier, new_classifier, thaw
+from kdray.models.classifier import change_classifier
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device
 from kdray.models.packing import from_format, to_format
@@ -124,7 +126,9 @@ def check_teacher(sweep: PreparedSweep) -> None:
 
 def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
-    model = _initial_student(config, sweep)
+    model, head = _initial_student(config, sweep), config.student.head
+    hidden = head.hidden_size if isinstance(head, Head) else None
+    change_classifier(model, config.student.pooling, hidden)
     if config.student.embeddings == "frozen":
         model.get_input_embeddings().requires_grad_(False)
     return model

@@ -107,6 +107,12 @@ class Teacher(Section):
         return self
 
 
+class Head(Section):
+    """A classifier of two layers."""
+
+    hidden_size: int = Field(ge=1, description="Units between the two.")
+
+
 class Student(Section):
     """Where a student starts from."""
 
@@ -118,6 +124,12 @@ class Student(Section):
     architecture: Architecture | None = Field(None, description="Shape, with `initial: scratch`.")
     embeddings: Literal["trained", "frozen"] = Field(
         "trained", description="frozen: the word embeddings stay as they are, which is faster."
+    )
+    pooling: Literal["cls", "mean"] = Field(
+        "cls", description="What is classified: the first position, or the mean of all real ones."
+    )
+    head: Literal["linear"] | Head = Field(
+        "linear", description="linear: as the family has it; {hidden_size: n}: two layers."
     )
     weights: NumberFormat = Field(
         "float32",

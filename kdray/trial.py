@@ -26,7 +26,7 @@ from kdray.pruning.base import Prunable
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
 from kdray.training.course import Checkpoints, OnEpoch, ignore
-from kdray.training.randomness import seed_everything
+from kdray.training.randomness import deterministic_algorithms, seed_everything
 
 
 class TrialError(KdrayError):
@@ -97,10 +97,12 @@ def run_trial(
     seed_everything(config.training.seed)
     with _stage("verify", stage_s):
         check_teacher(sweep)
-    with _stage("prune", stage_s):
-        pruned = prune(unpruned(build_student(config, sweep), sweep), config)
-    with _stage("distil", stage_s):
-        distilled = distil(pruned, config, sweep, course)
+    # What is timed afterwards runs as it would elsewhere.
+    with deterministic_algorithms(config.training.deterministic):
+        with _stage("prune", stage_s):
+            pruned = prune(unpruned(build_student(config, sweep), sweep), config)
+        with _stage("distil", stage_s):
+            distilled = distil(pruned, config, sweep, course)
     with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(

@@ -8,7 +8,11 @@ import sys
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+)
 
 from kdray.models.building import borrow, freeze, thaw
 from kdray.models.classifier import TwoLayers, change_classifier, classification_layer, mean_state
@@ -195,7 +199,9 @@ def test_all_of_it_learns():
 @pytest.mark.parametrize("way", WAYS)
 def test_another_family_is_refused(way):
     config = GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, pad_token_id=0)
-    with pytest.raises(ValueError, match="is of family 'gpt2', but this is for albert, bert, disti"):
+    with pytest.raises(
+        ValueError, match="is of family 'gpt2', but this is for albert, bert, disti"
+    ):
         change_classifier(GPT2ForSequenceClassification(config), *WAYS[way])
 
 

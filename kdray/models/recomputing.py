@@ -1,8 +1,12 @@
 """Less memory for more time: layers computed again in the backward pass, instead of kept."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+# Says that a cache is not used; no encoder has one.
+_CHATTY = "transformers.utils.generic"
 
 
 @contextmanager
@@ -27,9 +31,13 @@ def recomputing(model: Any, wanted: bool) -> Iterator[None]:
     model.activation_checkpointing_enable({"use_reentrant": False})
     # What comes of frozen embeddings then needs no gradient either, and is read where none is.
     model.disable_input_require_grads()
+    logger = logging.getLogger(_CHATTY)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        logger.setLevel(level)
         model.activation_checkpointing_disable()
 
 

@@ -1,5 +1,8 @@
 """Layers computed again: seen by how often they are computed, and by what they return."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -52,6 +55,16 @@ def test_the_model_keeps_its_layers_again_after_an_error():
     with pytest.raises(IndexError), recomputing(model, True):
         model(input_ids=IDS + 1000)
     assert not model.is_activation_checkpointing
+
+
+def test_nothing_is_said_of_a_cache_that_no_encoder_has():
+    code = (
+        "import torch\nfrom tests import tiny\n"
+        "from kdray.models.recomputing import recomputing\nmodel = tiny.model().train()\n"
+        "with recomputing(model, True):\n    model(input_ids=torch.tensor([[2, 9, 3]]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_family_that_cannot_says_so():

@@ -28,7 +28,7 @@ def test_another_classifier_is_for_the_families_that_kdray_knows(tmp_path: Path)
     student = {"pooling": {"choice": ["cls", "mean"]}, "head": head}
     for family in tiny.ALL_FAMILIES:
         check_family(tiny_config(tmp_path, student=student), tiny.model(family=family))
-    known = "this is for albert, bert, distilbert, electra, mobilebert, roberta"
+    known = "pooling and head are for albert, bert, distilbert, electra, mobilebert, roberta"
     assert told(tmp_path, gpt2(), student=student) == [
         f"student.{key}: the teacher's model is of family 'gpt2', but {known}; leave it at {usual}"
         for key, usual in (("pooling", "cls"), ("head", "linear"))

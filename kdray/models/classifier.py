@@ -89,7 +89,7 @@ def is_known(config: Any) -> bool:
 
 def unknown_family(config: Any) -> str:
     """Returns in words why another classifier cannot be given to a model that is not known."""
-    return f"is of family {config.model_type!r}, but this is for {', '.join(FAMILIES)}"
+    return f"is of family {config.model_type!r}, but pooling and head are for {', '.join(FAMILIES)}"
 
 
 def classification_layer(model: Any) -> nn.Linear:

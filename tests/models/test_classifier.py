@@ -200,7 +200,7 @@ def test_all_of_it_learns():
 def test_another_family_is_refused(way):
     config = GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, pad_token_id=0)
     with pytest.raises(
-        ValueError, match="is of family 'gpt2', but this is for albert, bert, disti"
+        ValueError, match="is of family 'gpt2', but pooling and head are for albert, bert, disti"
     ):
         change_classifier(GPT2ForSequenceClassification(config), *WAYS[way])
 

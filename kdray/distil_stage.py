@@ -24,10 +24,10 @@ from kdray.pruning.base import Prunable
 from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig
 from kdray.teacher.lessons import Lessons
-from kdray.training.best import BestEpoch
+from kdray.training.best import BestEpoch, is_over
 from kdray.training.checkpoint import go_on, keep, kept_shape
 from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
-from kdray.training.loop import EpochTraining, new_stepper, train_epochs
+from kdray.training.loop import EpochTraining, new_stepper, steps_an_epoch, train_epochs
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
 
@@ -52,8 +52,9 @@ def distil(
 ) -> Prunable:
     """Trains the student and returns it with the weights of its best epoch on validation.
 
-    Where pruning has stages, the training goes on after each with what is left. The state is
-    written after `course.on_epoch`: an epoch of which nobody was told is done again.
+    Where pruning has stages, the training goes on after each with what is left. Early stopping
+    waits for the last, and for hints and rising masks. The state is written after
+    `course.on_epoch`: an epoch of which nobody was told is done again.
     """
     starts = sorted(stages(config))
     done, student = _kept(student, starts, course)
@@ -92,12 +93,9 @@ def _train(
     stepper = new_stepper(learner, train_set, config.training, epochs.start)
     costs = partial(_costs, student, config, sweep, probe)
     fixed = costs()
-    if not course.epochs:
-        go_on(stepper, course)
-        fixed = costs() if epochs.start else fixed
-    steps = -(-len(train_set) // config.training.batch_size)
+    steps = steps_an_epoch(len(train_set), config.training)
 
-    def after_epoch(epoch: EpochTraining) -> None:
+    def after_epoch(epoch: EpochTraining) -> bool:
         metrics = quality(predict_logits(model, validation), validation.targets, sweep.labels)
         rising = is_rising(config, epoch.epoch - 1, steps) or _ends_hinting(
             config, epoch.epoch, steps
@@ -106,13 +104,20 @@ def _train(
             course.best.offer(epoch.epoch, metrics, model)
         # Masks change no MACs, and inside here the last layer is not whole.
         metrics |= costs() | {"macs": fixed["macs"]} if is_gradual(config) else fixed
-        report = _report(epoch, config, metrics, lessons.count())
-        course.epochs.append(replace(report, rising=rising))
+        report = replace(_report(epoch, config, metrics, lessons.count()), rising=rising)
+        over = is_over(course.best, epoch.epoch, config.training)
+        course.epochs.append(replace(report, epochs=epoch.epoch) if over else report)
         course.on_epoch(course.epochs[-1])
         keep(stepper, course)
+        return over
 
+    # Before anything is seen on the probe: a model that was cut has any weights until then.
+    if not course.epochs:
+        go_on(stepper, course)
+        fixed = costs() if epochs.start else fixed
+    over = is_over(course.best, len(course.epochs), config.training)
+    left = range(max(epochs.start, len(course.epochs)), 0 if over else epochs.stop)
     with first_position_only(model, probe, student_needs):
-        left = range(max(epochs.start, len(course.epochs)), epochs.stop)
         train_epochs(stepper, train_set, terms, after_epoch, left)
     return replace(student, masks=dict(stepper.masks))
 

@@ -20,6 +20,7 @@ from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.measure import measure_alone, measure_quality
 from kdray.evaluation.noise import with_noise
+from kdray.family_checks import check_family
 from kdray.metric_checks import check_measurable, class_metric_problems
 from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
@@ -131,11 +132,14 @@ def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
     """Returns the teacher's model and tokenizer before any fine-tuning.
 
     Raises:
-        ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
+        ConfigError: If `teacher.model` cannot be loaded, does not fit the data, or is of a family
+            that has no way to do what is asked.
     """
-    teacher = located(config.teacher, config.base)
+    teacher, length = located(config.teacher, config.base), config.data.max_length
     train = data.examples["train"]
-    return untrained_teacher(teacher, data.labels, train, config.data.max_length, config.seed)
+    made = untrained_teacher(teacher, data.labels, train, length, config.seed)
+    check_family(config, made[0])
+    return made
 
 
 def assemble(

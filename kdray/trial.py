@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kdray.config.sections import Head
 from kdray.distil_stage import as_student, begin_course, distil
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency, throughput
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
 from kdray.models.building import borrow, keep_layers, load_classifier, new_classifier, thaw
+from kdray.models.classifier import change_classifier
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device
 from kdray.models.packing import from_format, to_format
@@ -24,7 +26,7 @@ from kdray.pruning.base import Prunable
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
 from kdray.training.course import Checkpoints, OnEpoch, ignore
-from kdray.training.randomness import seed_everything
+from kdray.training.randomness import deterministic_algorithms, seed_everything
 
 # By the teacher's digest and number format: a worker's trials have one teacher.
 _TEACHER_MB: dict[tuple[str, str], float] = {}
@@ -98,10 +100,12 @@ def run_trial(
     seed_everything(config.training.seed)
     with _stage("verify", stage_s):
         check_teacher(sweep)
-    with _stage("prune", stage_s):
-        pruned = prune(unpruned(build_student(config, sweep), sweep), config)
-    with _stage("distil", stage_s):
-        distilled = distil(pruned, config, sweep, course)
+    # What is timed afterwards runs as it would elsewhere.
+    with deterministic_algorithms(config.training.deterministic):
+        with _stage("prune", stage_s):
+            pruned = prune(unpruned(build_student(config, sweep), sweep), config)
+        with _stage("distil", stage_s):
+            distilled = distil(pruned, config, sweep, course)
     with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(
@@ -127,7 +131,9 @@ def check_teacher(sweep: PreparedSweep) -> None:
 
 def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
-    model = _initial_student(config, sweep)
+    model, head = _initial_student(config, sweep), config.student.head
+    hidden = head.hidden_size if isinstance(head, Head) else None
+    change_classifier(model, config.student.pooling, hidden)
     if config.student.embeddings == "frozen":
         model.get_input_embeddings().requires_grad_(False)
     return model

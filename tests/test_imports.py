@@ -23,7 +23,7 @@ ORDER = [
     {"prune_stage"},
     {"preparation", "changes"},
     {"loading"},
-    {"pruning_checks"},
+    {"pruning_checks", "family_checks"},
     {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},
     {"schema"},
     {"distillation", "pruning", "teacher"},

@@ -65,6 +65,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "student": {"layers": 2},
         "pruning": {"method": "ffn", "ratio": 0.5, "schedule": {"stages": 2}},
     },
+    "width in stages, by the first position": {
+        "student": {"layers": 2},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+    },
     "heads in stages": {
         "student": {"layers": 2},
         "pruning": {
@@ -82,6 +86,27 @@ KINDS: dict[str, dict[str, Any]] = {
         "distillation": {"method": "hidden"},
     },
     "half precision": {"training": {"precision": "float16"}},
+    "several batches a step": {
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": "cubic"},
+        "training": {"gradient_accumulation": 3, "batch_size": 16},
+    },
+    "layers computed again": {
+        "student": {"embeddings": "frozen"},
+        "distillation": {"method": "multi_level"},
+        "training": {"gradient_checkpointing": True, "precision": "bfloat16"},
+    },
+    "deterministic algorithms": {"training": {"deterministic": True, "precision": "bfloat16"}},
+    "the mean and two layers": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "pruning": {"method": "magnitude", "ratio": 0.6},
+        "distillation": {"method": "hidden"},
+        "training": {"precision": "bfloat16"},
+    },
+    "the mean and two layers, cut in stages": {
+        "student": {"layers": 2, "pooling": "mean", "head": {"hidden_size": 6}},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "rkd"},
+    },
     "vocabulary": {
         "student": {"embeddings": "frozen"},
         "pruning": {"method": "vocabulary", "ratio": 0.4},

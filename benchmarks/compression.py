@@ -42,7 +42,7 @@ SPACES = {
 }
 ROWS = 10_000
 BOUNDS = (0.25, 0.10)
-PUBLISHED = ("report.html", "report.md", "pareto.png", "trials.csv")
+PUBLISHED = ("report.html", "report.md", "trials.csv")
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -121,11 +121,15 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def publish(swept: SweepFolder, name: str, output: Path) -> None:
-    """Copies a sweep's report."""
-    (output / name).mkdir(parents=True, exist_ok=True)
+def publish(swept: SweepFolder, output: Path, folders: Mapping[str, Path]) -> None:
+    """Copies a sweep's report, with a word for each folder of this machine."""
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(swept.root / "pareto.png", output / "pareto.png")
     for file in PUBLISHED:
-        shutil.copyfile(swept.root / file, output / name / file)
+        text = (swept.root / file).read_text(encoding="utf-8")
+        for word, folder in folders.items():
+            text = text.replace(str(folder.resolve()), word)
+        (output / file).write_text(text, encoding="utf-8")
 
 
 def write_table(readme: Path, text: str) -> None:
@@ -153,8 +157,10 @@ def main() -> None:
         swept = {name: sweep(name, given, scratch) for name in given.only or SPACES}
         found = {name: measured(folder) for name, folder in swept.items()}
         if given.output:
+            folders = {"DATA": given.data, "SCRATCH": scratch}
+            folders |= {"MINILM": given.pretrained} if given.pretrained else {}
             for name, folder in swept.items():
-                publish(folder, name, given.output)
+                publish(folder, given.output / name, folders)
             write_table(given.output / "README.md", table(found))
     print(table(found))
     print(json.dumps(found))

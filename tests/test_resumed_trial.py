@@ -82,6 +82,57 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "vocabulary", "ratio": 0.4},
     },
 }
+LATER: dict[str, dict[str, Any]] = {
+    "progressive": {
+        "pruning": {"method": "magnitude", "ratio": 0.6},
+        "regime": {"name": "progressive", "assistants": [{"layers": 1}]},
+    },
+    "born again": {
+        "pruning": {"method": "heads", "ratio": 0.5},
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "born_again", "generations": 2},
+        "training": {"precision": "bfloat16"},
+    },
+    "born again in stages": {
+        "student": {"layers": 2, "embeddings": "frozen"},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "born_again", "generations": 2},
+    },
+    "born again from new words": {
+        "pruning": {"method": "vocabulary", "ratio": 0.4},
+        "distillation": {"method": "rkd"},
+        "regime": {"name": "born_again", "generations": 2},
+    },
+}
+KINDS |= LATER | {
+    "mutual": {
+        "student": {"initial": "scratch", "layers": None, "architecture": NARROW},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "mutual", "students": 3},
+    },
+    "mutual with rising masks": {
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": "cubic"},
+        "regime": {"name": "mutual"},
+        "training": {"precision": "bfloat16"},
+    },
+    "mutual with masks in stages": {
+        "student": {"embeddings": "frozen"},
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
+        "distillation": {"method": "attention"},
+        "regime": {"name": "mutual"},
+    },
+    "online": {
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "online"},
+        "training": {"precision": "bfloat16"},
+    },
+    "online in stages": {
+        "student": {"layers": 2},
+        "pruning": {"method": "layers", "ratio": 0.3, "schedule": {"stages": 2}},
+        "regime": {"name": "online", "momentum": 0.9},
+    },
+}
 
 
 class CutOffError(Exception):
@@ -133,8 +184,20 @@ def test_a_trial_that_was_cut_off_ends_as_if_it_had_not_been(
     cut_off(config, sweep, place, epoch)
     heard: list[EpochReport] = []
     resumed = run_trial(config, sweep, heard.append, place)
-    assert [report.epoch for report in heard] == list(range(epoch, EPOCHS + 1))
+    assert [report.epoch for report in heard] == list(range(epoch, len(whole.epochs) + 1))
     assert_same(whole, resumed)
+
+
+@pytest.mark.parametrize("kind", LATER)
+@pytest.mark.parametrize("epoch", [4, 5, 6])
+def test_a_trial_that_was_cut_off_in_a_later_generation_ends_as_if_it_had_not_been(
+    sweep: PreparedSweep, tmp_path: Path, kind: str, epoch: int
+) -> None:
+    config, place = trial(**LATER[kind]), Checkpoints(tmp_path / "state", 0.0)
+    whole = run_trial(config, sweep)
+    assert [report.epoch for report in whole.epochs] == list(range(1, 2 * EPOCHS + 1))
+    cut_off(config, sweep, place, epoch)
+    assert_same(whole, run_trial(config, sweep, checkpoints=place))
 
 
 def test_an_epoch_that_nobody_was_told_of_is_told_of_again(

@@ -5,7 +5,7 @@ Sections are drawn independently, so whatever can be drawn can meet.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import torch
@@ -39,8 +39,10 @@ def regime_problems(space: Mapping[str, Any], teacher: Shape | None) -> list[Pro
     if teacher is not None and not problems:
         shapes = {student_shape(student, teacher): None for student in found["student"]}
         pupils = {p: None for s, cut in product(shapes, found["pruning"]) for p in _stages(s, cut)}
-        for regime, method, (pupil, former) in product(regimes, found["distillation"], pupils):
-            problems += _misfits(regime, method, (pupil, teacher, former))
+        for regime, method in product(regimes, found["distillation"]):
+            cases = ((pupil, teacher, former) for pupil, former in pupils)
+            misfits = (p for shapes in cases for p in _misfits(regime, method, shapes))
+            problems += islice(misfits, 1)
     return list(dict.fromkeys(problems))
 
 

@@ -105,9 +105,11 @@ class Progressive(Regime):
         """Returns each assistant with the one before, and the student with the last."""
         first, last = self.assistants[0].layers, self.assistants[-1].layers
         if first >= teacher.layers:
-            raise ValueError(f"must have fewer layers than the teacher's {teacher.layers}: {first}")
+            rule = f"must have fewer layers than the teacher's {teacher.layers}"
+            raise ValueError(f"{rule}, but got {first}")
         if last < pupil.layers:
-            raise ValueError(f"must have at least the student's {pupil.layers} layers: {last}")
+            rule = f"must have at least the student's {pupil.layers} layers"
+            raise ValueError(f"{rule}, but got {last}")
         assistants = [replace(teacher, layers=one.layers) for one in self.assistants]
         return list(zip([*assistants, pupil], [teacher, *assistants], strict=True))
 

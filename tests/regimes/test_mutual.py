@@ -1,9 +1,12 @@
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from kdray import distil_stage
 from kdray.distillation.base import Match
 from kdray.distillation.logit import Logit
 from kdray.distillation.loss import Softening, soft_loss
@@ -15,10 +18,12 @@ from kdray.pruning.base import Prunable
 from kdray.regimes import mutual
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
+from kdray.training.course import Checkpoints
 from kdray.training.losses import Truth, hard_loss
 from kdray.trial import run_trial
 from tests import tiny
 from tests.distillation.lesson import LENGTHS, batch
+from tests.test_resumed_trial import cut_off
 
 Trial = Callable[..., TrialConfig]
 REGIME = {"name": "mutual", "students": 3}
@@ -89,23 +94,46 @@ def test_more_students_give_another_student(sweep: PreparedSweep, trial: Trial) 
     assert not np.array_equal(*found)
 
 
+# Of each student after each epoch; the best is the third after the first.
+SCORES = {1: [0.1, 0.2, 0.9], 2: [0.3, 0.4, 0.2], 3: [0.5, 0.1, 0.1]}
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], str]:
+    """The weights of each student after each epoch, whose quality is what `SCORES` says."""
+    weights: dict[tuple[int, int], str] = {}
+
+    def quality(pupil: Any, setting: Setting) -> dict[str, float]:
+        epoch = len(setting.course.epochs) + 1
+        place = sum(known == epoch for known, _ in weights) % 3
+        weights[epoch, place] = teacher_digest(freeze(pupil.student.model))
+        return {"macro_f1": SCORES[epoch][place]}
+
+    monkeypatch.setattr(distil_stage, "_quality", quality)
+    return weights
+
+
 def test_the_student_is_the_best_of_them_on_validation(
-    sweep: PreparedSweep, trial: Trial, monkeypatch: pytest.MonkeyPatch
+    sweep: PreparedSweep, trial: Trial, scored: dict[tuple[int, int], str]
 ) -> None:
-    from kdray import distil_stage
+    finished = run_trial(trial(regime=REGIME, training={"epochs": 3}), sweep)
+    assert [one.metrics["macro_f1"] for one in finished.epochs] == [0.9, 0.4, 0.5]
+    assert finished.selected_epoch == 1
+    assert teacher_digest(freeze(finished.student.model)) == scored[1, 2]
 
-    measured: list[float] = []
-    quality = distil_stage._quality
 
-    def watched(pupil, setting):  # type: ignore[no-untyped-def]
-        found = quality(pupil, setting)
-        measured.append(found["macro_f1"])
-        return found
-
-    monkeypatch.setattr(distil_stage, "_quality", watched)
-    finished = run_trial(trial(regime=REGIME, training={"learning_rate": 2e-3}), sweep)
-    assert len(measured) == 2 * 3
-    assert len(set(measured)) > 2
-    assert finished.metrics["macro_f1"] == max(measured)
-    by_epoch = [max(measured[:3]), max(measured[3:])]
-    assert [report.metrics["macro_f1"] for report in finished.epochs] == by_epoch
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_the_best_of_them_is_known_after_a_cut(
+    sweep: PreparedSweep,
+    trial: Trial,
+    scored: dict[tuple[int, int], str],
+    tmp_path: Path,
+    epoch: int,
+) -> None:
+    config, place = trial(regime=REGIME, training={"epochs": 3}), Checkpoints(tmp_path / "s", 0.0)
+    cut_off(config, sweep, place, epoch)
+    first = scored[1, 2]
+    scored.clear()
+    finished = run_trial(config, sweep, checkpoints=place)
+    assert finished.selected_epoch == 1
+    assert teacher_digest(freeze(finished.student.model)) == first

@@ -157,15 +157,16 @@ def _after_epoch(
         course.best.offer(number, measured[best], pupil.student.model)
         course.chosen = best if course.best.epoch == number else course.chosen
     costs = _costs(pupil, setting) if is_gradual(config) else fixed[best]
-    asked = (
-        0
-        if course.teacher
-        else sum(one.teach.count() for one in pupils if isinstance(one.teach, Lessons))
-    )
-    report = _report(epoch, config, measured[best] | dict(costs), asked)
+    report = _report(epoch, config, measured[best] | dict(costs), _asked(pupils, course))
     course.epochs.append(_counted(report, setting, rising, steps))
     course.on_epoch(course.epochs[-1])
     keep(pupils[0].lane.stepper, course)
+
+
+def _asked(pupils: Sequence[_Pupil], course: Course) -> int:
+    """Returns how many examples the sweep's teacher was run on; a former student is not counted."""
+    counts = [one.teach.count() for one in pupils if isinstance(one.teach, Lessons)]
+    return 0 if course.teacher else sum(counts)
 
 
 def _quality(pupil: _Pupil, setting: Setting) -> dict[str, float]:

@@ -175,6 +175,7 @@ def test_no_epoch_that_ends_with_hints_is_selected_or_judged(
 ) -> None:
     finished = run_trial(trial(epochs, **options), sweep)
     assert [report.epoch for report in finished.epochs if report.rising] == hinting
+    assert {report.before for report in finished.epochs} == {len(hinting)}
     assert finished.selected_epoch == len(hinting) + 1
 
 

@@ -12,12 +12,16 @@ Prints the table, and JSON in the last line.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# Before torch: threads that spin stand still beside another program.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pandas as pd
 from rich.console import Console

@@ -20,11 +20,12 @@ from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.measure import measure_alone, measure_quality
 from kdray.evaluation.noise import with_noise
+from kdray.family_checks import check_family
 from kdray.metric_checks import check_measurable, class_metric_problems
 from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
-from kdray.pruning_checks import cautions, drawable_needs
+from kdray.pruning_checks import cautions, drawable_needs, reach_problems
 from kdray.regime_checks import regime_problems
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import reads_texts, sample_sections, shape_problems, weight_problems
@@ -132,11 +133,14 @@ def begin_teacher(config: SweepConfig, data: Data) -> tuple[Any, Any]:
     """Returns the teacher's model and tokenizer before any fine-tuning.
 
     Raises:
-        ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
+        ConfigError: If `teacher.model` cannot be loaded, does not fit the data, or is of a family
+            that has no way to do what is asked.
     """
-    teacher = located(config.teacher, config.base)
+    teacher, length = located(config.teacher, config.base), config.data.max_length
     train = data.examples["train"]
-    return untrained_teacher(teacher, data.labels, train, config.data.max_length, config.seed)
+    made = untrained_teacher(teacher, data.labels, train, length, config.seed)
+    check_family(config, made[0])
+    return made
 
 
 def assemble(
@@ -258,6 +262,7 @@ def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
         problems += shape_problems(found["student"], found["distillation"], shape)
         weights = found["distillation"].class_weights
         problems += weight_problems("distillation", weights, len(labels.names))
+    problems += reach_problems(config.space, teacher)
     problems = list(dict.fromkeys(problems)) or regime_problems(config.space, shape)
     if problems:
         raise ConfigError(problems)

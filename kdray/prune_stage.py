@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from kdray.config.sections import Head
 from kdray.models.building import (
     ModelState,
     empty_model,
@@ -21,6 +22,7 @@ from kdray.models.building import (
     new_classifier,
     thaw,
 )
+from kdray.models.classifier import change_classifier
 from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable, PruningMethod
 from kdray.pruning.masking import MaskPruning
@@ -34,7 +36,9 @@ RAMP, RAISES = 0.5, 10
 
 def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
-    model = _initial_student(config, sweep)
+    model, head = _initial_student(config, sweep), config.student.head
+    hidden = head.hidden_size if isinstance(head, Head) else None
+    change_classifier(model, config.student.pooling, hidden)
     if config.student.embeddings == "frozen":
         model.get_input_embeddings().requires_grad_(False)
     return model

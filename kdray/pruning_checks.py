@@ -112,6 +112,25 @@ def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
     return method.needs(frozenset(match.pairs.values()))
 
 
+def reach_problems(space: Mapping[str, Any], teacher: Any) -> list[Problem]:
+    """Returns the ratios that cannot be reached on a student that is cut from its teacher.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+        teacher: The teacher's transformers configuration.
+    """
+    if all(sections["student"].initial != "teacher_layers" for sections in valid_sections(space)):
+        return []
+    problems = []
+    for paths, methods in _drawable(space):
+        for path, method in zip(paths, methods, strict=True):
+            try:
+                method.check(teacher)
+            except ValueError as error:
+                problems.append(Problem(dotted(path, "ratio"), str(error)))
+    return list(dict.fromkeys(problems))
+
+
 def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
     """Returns how many layers a student has after all of its pruning."""
     for method in methods:

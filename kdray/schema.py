@@ -141,7 +141,7 @@ def filled(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     defaults = {"student": Student(), "training": Training()}
     return {
-        name: section.model_dump(mode="json", exclude_none=True) | dict(content[name])
+        name: section.model_dump(mode="json", exclude_none=name == "student") | dict(content[name])
         for name, section in defaults.items()
         if isinstance(content[name], Mapping) and not set(content[name]) & set(DOMAIN_NAMES)
     }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kdray.distil_stage import as_student, begin_course
+from kdray.distil_stage import begin_course
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency, throughput
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
@@ -21,12 +21,16 @@ from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
 from kdray.prune_stage import build_student, prune, unpruned
 from kdray.pruning.base import Prunable
+from kdray.pupils import as_student
 from kdray.regimes.table import teach
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
 from kdray.staff import Setting
 from kdray.training.course import Checkpoints, OnEpoch, ignore
-from kdray.training.randomness import seed_everything
+from kdray.training.randomness import deterministic_algorithms, seed_everything
+
+# By the teacher's digest and number format: a worker's trials have one teacher.
+_TEACHER_MB: dict[tuple[str, str], float] = {}
 
 
 class TrialError(KdrayError):
@@ -97,10 +101,12 @@ def run_trial(
     seed_everything(config.training.seed)
     with _stage("verify", stage_s):
         check_teacher(sweep)
-    with _stage("prune", stage_s):
-        pruned = prune(unpruned(build_student(config, sweep), sweep), config)
-    with _stage("distil", stage_s):
-        distilled = teach(pruned, Setting(config, sweep, course))
+    # What is timed afterwards runs as it would elsewhere.
+    with deterministic_algorithms(config.training.deterministic):
+        with _stage("prune", stage_s):
+            pruned = prune(unpruned(build_student(config, sweep), sweep), config)
+        with _stage("distil", stage_s):
+            distilled = teach(pruned, Setting(config, sweep, course))
     with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(
@@ -141,15 +147,18 @@ def evaluate(
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     model.cpu()
     student = as_student(distilled, config, sweep, measured.thresholds)
-    return student, measured, metrics | sizes(student, teacher.cpu())
+    return student, measured, metrics | sizes(student, sweep)
 
 
-def sizes(student: Student, teacher: Any) -> dict[str, float]:
+def sizes(student: Student, sweep: PreparedSweep) -> dict[str, float]:
     """Returns `size_mb`, `teacher_size_mb` in the student's number format, and their ratio.
 
     `size_share` compares like with like, so a halved number format does not count as smaller.
     """
-    mine, its = stored_mb(student), stored_mb(replace(student, model=teacher))
+    key = sweep.verified.digest, student.number_format
+    if key not in _TEACHER_MB:
+        _TEACHER_MB[key] = stored_mb(replace(student, model=borrow(sweep.teacher)))
+    mine, its = stored_mb(student), _TEACHER_MB[key]
     return {"size_mb": mine, "teacher_size_mb": its, "size_share": mine / its}
 
 

@@ -71,7 +71,7 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
         raise ConfigError(problems, str(space))
     lines = [*cautions(config.space), *reachable_sizes(config, config_of(prepared.teacher))]
     for line in [*lines, *describe_space(config)]:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
 
 

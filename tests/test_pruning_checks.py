@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import BertConfig
 
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError
-from kdray.pruning_checks import cautions, drawable_needs
+from kdray.pruning_checks import cautions, drawable_needs, reach_problems
 from kdray.schema import SweepConfig
 from tests.tiny_sweep import tiny_config
 
@@ -78,6 +79,27 @@ def test_the_teacher_is_read_where_any_number_of_layers_on_the_way_needs_it(
         tmp_path, {"method": "none", "ratio": None}, **changes | {"student": {"layers": 2}}
     )
     assert drawable_needs(whole.space, TEACHER).hidden == {2, 4}
+
+
+@pytest.mark.parametrize(
+    ("pruning", "message"),
+    [
+        ({"method": "heads", "ratio": {"uniform": [0.2, 0.9]}}, "each layer keeps one of its 2"),
+        ({"method": "width", "ratio": {"choice": [0.5, 0.95]}}, "width cannot reach ratio 0.95"),
+        ({"method": "ffn", "ratio": 0.99}, "ffn leaves none of 32 units"),
+    ],
+)
+def test_a_ratio_that_leaves_no_unit_is_told_of_once_the_teacher_is_known(
+    tmp_path: Path, pruning: Any, message: str
+) -> None:
+    teacher = BertConfig(
+        hidden_size=16, num_attention_heads=2, num_hidden_layers=2, intermediate_size=32
+    )
+    (problem,) = reach_problems(space(tmp_path, pruning).space, teacher)
+    assert problem.where == "pruning.ratio"
+    assert message in problem.message
+    scratch = {"initial": "scratch", "layers": None, "architecture": {"layers": 1}}
+    assert not reach_problems(space(tmp_path, pruning, student=scratch).space, teacher)
 
 
 def test_a_layer_mapping_that_pruning_makes_impossible_is_told_of(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from kdray import distil_stage
+from kdray import prune_stage, pupils
 from kdray.config.sections import Evaluation
+from kdray.models.building import ModelState, empty_model
 from kdray.preparation import PreparedSweep, prepare
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
@@ -60,6 +61,14 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
         "distillation": {"method": "multi_level"},
     },
+    "feed-forward units in stages": {
+        "student": {"layers": 2},
+        "pruning": {"method": "ffn", "ratio": 0.5, "schedule": {"stages": 2}},
+    },
+    "width in stages, by the first position": {
+        "student": {"layers": 2},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+    },
     "heads in stages": {
         "student": {"layers": 2},
         "pruning": {
@@ -77,6 +86,27 @@ KINDS: dict[str, dict[str, Any]] = {
         "distillation": {"method": "hidden"},
     },
     "half precision": {"training": {"precision": "float16"}},
+    "several batches a step": {
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": "cubic"},
+        "training": {"gradient_accumulation": 3, "batch_size": 16},
+    },
+    "layers computed again": {
+        "student": {"embeddings": "frozen"},
+        "distillation": {"method": "multi_level"},
+        "training": {"gradient_checkpointing": True, "precision": "bfloat16"},
+    },
+    "deterministic algorithms": {"training": {"deterministic": True, "precision": "bfloat16"}},
+    "the mean and two layers": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "pruning": {"method": "magnitude", "ratio": 0.6},
+        "distillation": {"method": "hidden"},
+        "training": {"precision": "bfloat16"},
+    },
+    "the mean and two layers, cut in stages": {
+        "student": {"layers": 2, "pooling": "mean", "head": {"hidden_size": 6}},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "rkd"},
+    },
     "vocabulary": {
         "student": {"embeddings": "frozen"},
         "pruning": {"method": "vocabulary", "ratio": 0.4},
@@ -98,6 +128,12 @@ LATER: dict[str, dict[str, Any]] = {
         "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
         "distillation": {"method": "hidden"},
         "regime": {"name": "born_again", "generations": 2},
+    },
+    "born again with the mean and two layers": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "born_again", "generations": 2},
+        "training": {"gradient_accumulation": 3, "batch_size": 16},
     },
     "born again from new words": {
         "pruning": {"method": "vocabulary", "ratio": 0.4},
@@ -127,12 +163,39 @@ KINDS |= LATER | {
         "regime": {"name": "online"},
         "training": {"precision": "bfloat16"},
     },
+    "mutual, several batches a step": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "regime": {"name": "mutual"},
+        "training": {"gradient_accumulation": 3, "batch_size": 16, "precision": "bfloat16"},
+    },
+    "mutual, layers computed again": {
+        "distillation": {"method": "attention"},
+        "regime": {"name": "mutual"},
+        "training": {"gradient_checkpointing": True, "deterministic": True},
+    },
+    "online, layers computed again": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "online"},
+        "training": {"gradient_checkpointing": True, "gradient_accumulation": 2},
+    },
     "online in stages": {
         "student": {"layers": 2},
         "pruning": {"method": "layers", "ratio": 0.3, "schedule": {"stages": 2}},
         "regime": {"name": "online", "momentum": 0.9},
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def _what_is_in_memory_is_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poisoned(state: ModelState) -> Any:
+        model = empty_model(state)
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, torch.nan)
+        return model
+
+    monkeypatch.setattr(prune_stage, "empty_model", poisoned)
 
 
 class CutOffError(Exception):
@@ -217,7 +280,7 @@ def test_a_trial_that_was_trained_to_its_end_is_only_evaluated(
     config, place = trial(), Checkpoints(tmp_path / "state", 0.0)
     whole = run_trial(config, sweep, checkpoints=place)
     heard: list[EpochReport] = []
-    monkeypatch.setattr(distil_stage, "predict_logits", None)  # used after each epoch
+    monkeypatch.setattr(pupils, "predict_logits", None)  # used after each epoch
     assert_same(whole, run_trial(config, sweep, heard.append, place))
     assert not heard
 
@@ -242,7 +305,7 @@ def test_a_trial_shorter_than_the_interval_writes_nothing(
 
 def with_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a step run out of memory above a number of examples."""
-    made = distil_stage.distillation_terms
+    made = pupils.distillation_terms
 
     def terms(*arguments: Any) -> Callable[..., Any]:
         compute = made(*arguments)
@@ -255,7 +318,7 @@ def with_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return checked
 
-    monkeypatch.setattr(distil_stage, "distillation_terms", terms)
+    monkeypatch.setattr(pupils, "distillation_terms", terms)
 
 
 def test_a_trial_that_runs_out_of_memory_takes_smaller_parts_and_says_so(

@@ -227,3 +227,39 @@ def test_a_training_that_is_drawn_whole_is_seen_with_its_defaults(tmp_path: Path
     training = {"choice": [{"epochs": 2}, {"epochs": 4, "batch_size": 16}]}
     drawable = drawable_trainings(tiny_config(tmp_path, training=training).space)
     assert {(t.epochs, t.batch_size) for t in drawable} == {(2, 32), (4, 16)}
+
+
+def test_a_student_may_draw_how_it_classifies_and_a_mistake_in_it_is_told_by_its_key() -> None:
+    drawn = {"choice": ["linear", {"hidden_size": {"randint": [8, 32]}}]}
+    assert told(student={"pooling": {"choice": ["cls", "mean"]}, "head": drawn}) == []
+    wrong = {"pooling": {"choice": ["cls", "maen"]}, "head": "lineer"}
+    assert set(told(student=wrong)) == {
+        "student.pooling: must be 'cls' or 'mean', but got 'maen'; did you mean 'mean'?",
+        "student.head: must be 'linear' or a mapping, but got 'lineer'; did you mean 'linear'?",
+    }
+    assert told(student={"head": {"hidden_size": {"choice": [8, 0]}}}) == [
+        "student.head.hidden_size: must be at least 1, but got 0"
+    ]
+
+
+def test_a_mistake_in_how_a_student_is_trained_is_told_by_its_key() -> None:
+    right = {
+        "gradient_accumulation": {"choice": [1, 4]},
+        "gradient_checkpointing": {"choice": [False, True]},
+        "early_stopping": {"choice": [None, {"patience": {"randint": [1, 4]}}]},
+        "deterministic": True,
+    }
+    assert told(training=right) == []
+    wrong = {
+        "gradient_accumulation": 0,
+        "gradient_checkpointing": "yes",
+        "early_stopping": {"choice": [2, {"patience": 0}]},
+        "deterministic": 1,
+    }
+    assert set(told(training=wrong)) == {
+        "training.gradient_accumulation: must be at least 1, but got 0",
+        "training.gradient_checkpointing: must be true or false, but got 'yes'",
+        "training.early_stopping: must be a mapping, but got 2",
+        "training.early_stopping.patience: must be at least 1, but got 0",
+        "training.deterministic: must be true or false, but got 1",
+    }

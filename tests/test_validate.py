@@ -47,3 +47,13 @@ def test_every_regime_is_tried_and_its_generations_cost(
         assert f"none, logit, {name}: ok" in printed
     assert "its 2 epochs" in printed
     assert "regime: one of single, born_again, mutual, online" in printed
+
+
+def test_choices_of_lists_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regime = {"name": "progressive", "assistants": {"choice": [[{"layers": 1}]]}}
+    own = {"student": {"layers": 1}, "pruning": {"method": "none", "ratio": None}}
+    own |= {"distillation": {"method": "logit", "alpha": 0.5}}
+    validate_space(write_space(tmp_path, regime=regime, **own), [])
+    assert "regime.assistants: one of [layers=1]" in capsys.readouterr().out

@@ -37,6 +37,18 @@ class TeacherArchitecture(Architecture):
     vocabulary_size: int = Field(4000, ge=100, description="WordPiece tokens, specials included.")
 
 
+class EarlyStopping(Section):
+    """When a training ends before its last epoch.
+
+    Of trainings that follow each other in a regime each ends by itself, and the next one begins;
+    students that train side by side end together, by the best of them.
+    """
+
+    patience: int = Field(
+        ge=1, description="Epochs without a better one, by the metric that selects the epoch."
+    )
+
+
 class Training(Section):
     """How a model is trained: AdamW, linear warm-up, then linear decay."""
 
@@ -48,6 +60,18 @@ class Training(Section):
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     precision: Precision = Field("auto", description="Number format of the forward pass.")
     seed: int = Field(0, ge=0, description="Of initialisation, order and dropout.")
+    gradient_accumulation: int = Field(
+        1, ge=1, description="Batches a step: each step learns from so many times `batch_size`."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute layers again instead of keeping them: less memory, more time."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="{patience: n}: end after n epochs without a better one; null: never."
+    )
+    deterministic: bool = Field(
+        False, description="Only algorithms that give the same on a GPU each time, also if slower."
+    )
 
 
 class TeacherTraining(Training):
@@ -107,6 +131,12 @@ class Teacher(Section):
         return self
 
 
+class Head(Section):
+    """A classifier of two layers."""
+
+    hidden_size: int = Field(ge=1, description="Units between the two.")
+
+
 class Student(Section):
     """Where a student starts from."""
 
@@ -118,6 +148,12 @@ class Student(Section):
     architecture: Architecture | None = Field(None, description="Shape, with `initial: scratch`.")
     embeddings: Literal["trained", "frozen"] = Field(
         "trained", description="frozen: the word embeddings stay as they are, which is faster."
+    )
+    pooling: Literal["cls", "mean"] = Field(
+        "cls", description="What is classified: the first position, or the mean of all real ones."
+    )
+    head: Literal["linear"] | Head = Field(
+        "linear", description="linear: as the family has it; {hidden_size: n}: two layers."
     )
     weights: NumberFormat = Field(
         "float32",

@@ -3,8 +3,9 @@
 Its pipeline (normalizer, splitting, templates, added tokens) stays. WordPiece, BPE and Unigram
 read a text as before as long as no token goes that they used for it: WordPiece takes the longest
 token, BPE the first merge, Unigram the best score, and none of the three changes with the absence
-of what was not taken. The exception is the score that Unigram gives to what it does not know: it
-depends on the lowest score of all, so that token stays.
+of what was not taken. There are two exceptions. The score that Unigram gives to what it does not
+know depends on the lowest score of all, so that token stays. And WordPiece may find a way through a
+word that it did not know, once a token is gone that led it astray: who cuts has to look.
 """
 
 import json

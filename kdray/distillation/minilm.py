@@ -32,7 +32,9 @@ class MiniLM(SoftTeaching):
 
     method: Literal["minilm"] = "minilm"
     relation_heads: Literal["auto"] | Count = Field(
-        "auto", description="R; auto: 12, or the teacher's heads where 12 does not divide."
+        "auto",
+        description="R; auto: 12, or the teacher's heads where 12 does not divide both widths, or "
+        "the most below 12 that do.",
     )
     teacher_layer: Literal["last"] | Count = Field("last", description="Of the teacher, from 1.")
 
@@ -50,7 +52,7 @@ class MiniLM(SoftTeaching):
         widths = [shape.attention_width or shape.width for shape in (student, teacher)]
         heads = _relation_heads(self.relation_heads, teacher.heads, gcd(*widths))
         if heads is None:
-            raise ValueError(_advice(self.relation_heads, teacher.heads, widths))
+            raise ValueError(_advice(self.relation_heads, widths))
         return Match({student.layers: layer}, relation_heads=heads)
 
     def needs(self, layers: frozenset[int]) -> Needs:
@@ -98,15 +100,15 @@ def _log_relations(x: Tensor, heads: int, mask: Tensor | None) -> Tensor:
 
 def _relation_heads(option: Literal["auto"] | int, heads: int | None, common: int) -> int | None:
     """Returns R, or None where it does not divide the greatest common divisor of the widths."""
-    wanted = [USUAL_HEADS, heads or 1] if option == "auto" else [option]
+    fewer = range(USUAL_HEADS - 1, 0, -1)
+    wanted = [USUAL_HEADS, heads or 1, *fewer] if option == "auto" else [option]
     return next((count for count in wanted if common % count == 0), None)
 
 
-def _advice(option: Literal["auto"] | int, heads: int | None, widths: list[int]) -> str:
-    tried = f"12 and the teacher's {heads}" if option == "auto" else str(option)
+def _advice(option: Literal["auto"] | int, widths: list[int]) -> str:
     common = gcd(*widths)
     could = ", ".join(str(count) for count in range(1, common + 1) if common % count == 0)
     return (
         f"relation_heads must divide both widths, {widths[0]} of the student and {widths[1]} of "
-        f"the teacher, but got {tried}; it could be {could}"
+        f"the teacher, but got {option}; it could be {could}"
     )

@@ -15,6 +15,7 @@ from torch import nn
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
+from kdray.models.classifier import build_classifier
 from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
 from kdray.models.sources import OWN_CODE, code_problem, folder_problem
 
@@ -91,6 +92,7 @@ def empty_model(state: ModelState) -> Any:
         model = AutoModelForSequenceClassification.from_config(
             config, trust_remote_code=state.own_code
         )
+        build_classifier(model)
     heads = getattr(config, HEADS_KEPT, None)
     if heads is not None:
         resize_heads(layer_list(model)[1], config.hidden_size, heads)

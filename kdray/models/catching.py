@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdray.models.classifier import classification_layer
+
 # In BERT and its kin, and in DistilBERT.
 _NAMES = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
 
@@ -89,20 +91,6 @@ def queries_keys_values(model: Any, caught: Caught, layers: Collection[int]) -> 
         parts = [part[layer - 1] for part in caught.projected]
         found[layer] = torch.stack([part for part in parts if part is not None], dim=2)
     return found
-
-
-def classification_layer(model: Any) -> nn.Linear:
-    """Returns the last linear layer that has as many outputs as there are labels.
-
-    Raises:
-        RuntimeError: If there is none.
-    """
-    labels = model.config.num_labels
-    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    found = [linear for linear in linears if linear.out_features == labels]
-    if not found:
-        raise RuntimeError(f"{type(model).__name__} has no linear layer with {labels} outputs")
-    return found[-1]
 
 
 def projections(model: nn.Module) -> list[tuple[nn.Linear, ...]]:

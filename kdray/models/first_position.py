@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdray.models.building import layer_list
+from kdray.models.classifier import reads_mean
 from kdray.models.outputs import NOTHING, Needs
 
 _TOLERANCE = 1e-4
@@ -36,7 +37,8 @@ def first_position_only(
         Whether the model was cut.
     """
     several = all(tensor.shape[1] > 1 for tensor in probe.values() if tensor.dim() > 1)
-    output = _behind_attention(model) if several else None
+    cuttable = several and not reads_mean(model.config)
+    output = _behind_attention(model) if cuttable else None
     if output is None or model.config.num_hidden_layers in needs.hidden:
         yield False
         return

@@ -1,10 +1,10 @@
 """Students on disk: saved whole, loaded anywhere, the size counted where it is stored.
 
 A student without packed tensors is a plain transformers folder (`model.safetensors`), loadable
-with `AutoModelForSequenceClassification.from_pretrained`. A packed one (`packed.safetensors`: bit
-masks, int8 with scales, unequal numbers of heads) is loaded with `kdray.load_student`; plain
-transformers refuses it, instead of filling in at random. Whatever the stored format, a loaded
-student computes in float32.
+with `AutoModelForSequenceClassification.from_pretrained`. Any other (`packed.safetensors`: bit
+masks, int8 with scales, unequal numbers of heads, mean pooling, a head of two layers) is loaded
+with `kdray.load_student`; plain transformers refuses it, instead of filling in at random. Whatever
+the stored format, a loaded student computes in float32.
 """
 
 import copy
@@ -22,11 +22,14 @@ from kdray.data.base import Examples, Labels
 from kdray.data.tokenizing import encode
 from kdray.errors import ConfigError, Problem
 from kdray.models.building import ModelState, has_own_code, thaw
+from kdray.models.classifier import HEAD, POOLING
 from kdray.models.heads import HEADS_KEPT
 from kdray.models.inference import FloatArray, decide, predict_logits, probabilities
 from kdray.models.packing import INT8, from_format, pack, to_format, unpack
 from kdray.models.sources import OWN_CODE
 
+# In a configuration, what plain transformers would build otherwise.
+OWN_KEYS = (HEADS_KEPT, POOLING, HEAD)
 PLAIN, PACKED, CARD = "model.safetensors", "packed.safetensors", "kdray.json"
 INFERENCE = {
     "float32": "stored and computed in float32",
@@ -81,7 +84,8 @@ def stored_tensors(student: Student) -> tuple[str, dict[str, torch.Tensor]]:
     """Returns the name of the weights' file and the tensors that go into it."""
     state = {name: tensor.detach().cpu() for name, tensor in student.model.state_dict().items()}
     stored = pack(to_format(state, student.number_format))
-    plain = stored.keys() == state.keys() and not hasattr(student.model.config, HEADS_KEPT)
+    own = any(hasattr(student.model.config, key) for key in OWN_KEYS)
+    plain = stored.keys() == state.keys() and not own
     return PLAIN if plain else PACKED, stored
 
 

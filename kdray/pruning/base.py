@@ -90,6 +90,16 @@ class PruningMethod(Section):
         """Returns how many of a student's layers are left in the end."""
         return layers
 
+    def check(self, original: Any) -> None:
+        """Checks that what is asked for can be removed of a model.
+
+        Args:
+            original: Its transformers configuration before any pruning.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+
     @classmethod
     def reachable(cls, original: Any) -> str:
         """Returns in words which sizes a model can be cut to; nothing where any ratio can be had.

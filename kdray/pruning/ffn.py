@@ -1,6 +1,6 @@
 """Feed-forward pruning."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Generator
 
@@ -20,6 +20,16 @@ class FeedForward(UnitPruning):
 
     method: Literal["ffn"] = "ffn"
 
+    def check(self, original: Any) -> None:
+        """Checks that units are left.
+
+        Raises:
+            ValueError: If none would be.
+        """
+        total = feed_forward_size(original)
+        if not left(total, self.ratio):
+            raise ValueError(f"ffn leaves none of {total} units at ratio {self.ratio:g}")
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:
@@ -30,8 +40,7 @@ class FeedForward(UnitPruning):
         """
         model, total = student.model, feed_forward_size(student.original)
         roots, wanted = feed_forwards(model), self.wanted(student, share)
-        if not left(total, self.ratio):
-            raise ValueError(f"ffn leaves none of {total} units at ratio {self.ratio:g}")
+        self.check(student.original)
         kept, present = left(total, wanted), feed_forward_size(model.config)
         if kept >= present:
             return student

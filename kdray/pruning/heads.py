@@ -1,6 +1,6 @@
 """Head pruning."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -23,6 +23,19 @@ class Heads(UnitPruning):
 
     method: Literal["heads"] = "heads"
 
+    def check(self, original: Any) -> None:
+        """Checks that each layer keeps a head.
+
+        Raises:
+            ValueError: If there are too few for that.
+        """
+        heads = original.num_attention_heads
+        if (1 - self.ratio) * heads < 1 - 1e-9:
+            raise ValueError(
+                f"heads cannot cut {self.ratio:g} of the heads, because each layer keeps one of "
+                f"its {heads}"
+            )
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:
@@ -33,11 +46,7 @@ class Heads(UnitPruning):
         """
         layers, wanted = attentions(student.model), self.wanted(student, share)
         total = len(layers) * student.original.num_attention_heads
-        if left(total, self.ratio) < len(layers):
-            raise ValueError(
-                f"heads cannot cut {self.ratio:g} of {total} heads, because each of the "
-                f"{len(layers)} layers keeps one"
-            )
+        self.check(student.original)
         present = sum(layer.heads for layer in layers)
         if left(total, wanted) >= present:
             return student

@@ -117,8 +117,12 @@ def lowest_removed(scores: Mapping[str, Tensor], ratio: float) -> dict[str, Tens
     if not scores:
         return {}
     flat = torch.cat([score.flatten().float() for score in scores.values()])
-    keep = flat.new_ones(flat.numel())
-    keep[flat.argsort(stable=True)[: round(ratio * flat.numel())]] = 0
+    keep, count = flat.new_ones(flat.numel()), round(ratio * flat.numel())
+    if count:
+        limit = flat.kthvalue(count).values
+        keep[flat < limit] = 0
+        ties = (flat == limit).nonzero().flatten()
+        keep[ties[: count - int((keep == 0).sum())]] = 0
     keep[flat == math.inf] = 1
     parts = torch.split(keep, [score.numel() for score in scores.values()])
     return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}

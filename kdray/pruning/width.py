@@ -40,6 +40,15 @@ class Width(UnitPruning):
         sizes = ", ".join(f"{count * size} (ratio {1 - count / total:.3g})" for count in counts)
         return f"hidden size {original.hidden_size} can be cut to {sizes or 'nothing smaller'}"
 
+    def check(self, original: Any) -> None:
+        """Checks that heads are left.
+
+        Raises:
+            ValueError: If less than half a head would be left, or no smaller size can be reached.
+        """
+        if self.ratio:
+            nearest_heads(original, self.ratio)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

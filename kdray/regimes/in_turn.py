@@ -16,7 +16,7 @@ from kdray.staff import Appoint, Setting, by_model
 from kdray.teacher.keeping import HERE, Asked, keep_outputs
 from kdray.teacher.outputs import TeacherOutputs
 from kdray.training.best import BestEpoch
-from kdray.training.checkpoint import kept_teacher
+from kdray.training.checkpoint import kept_generation
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class Generation:
 def run_in_turn(generations: Sequence[Generation], setting: Setting) -> Prunable:
     """Returns the student of the last generation; the sweep's teacher teaches the first.
 
-    A trial that was cut off goes on in the generation that it was in, and asks its teacher once
-    more.
+    A generation that early stopping ends is followed by the next one all the same. A trial that was
+    cut off goes on in the generation that it was in, and asks its teacher once more.
     """
     course, config = setting.course, setting.config
-    done, course.teacher = kept_teacher(course)
-    epochs, student = config.training.epochs, None
-    for number in range(max(0, done - 1) // epochs, len(generations)):
+    begun, course.before, course.teacher = kept_generation(course)
+    student = None
+    for number in range(begun, len(generations)):
         if student is not None:
-            course.teacher = freeze(student.model)
+            course.before, course.teacher = len(course.epochs), freeze(student.model)
         course.best = BestEpoch(config.selection_metric)
-        course.before, course.reshaped = number * epochs, False
+        course.generation, course.reshaped = number, False
         own = replace(setting, config=generations[number].config)
         taught = generations[number - 1].train_set
         appoint = (

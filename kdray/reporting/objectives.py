@@ -1,7 +1,7 @@
 """The one table of metrics: what is better, how an axis names it, what it is measured against."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from kdray.errors import SweepError
 from kdray.reporting.pareto import Direction
 
 Kind = Literal["quality", "loss", "cost", "rate"]
+_SELECTING = ("macro_f1", "micro_f1", "accuracy", "auroc")
 _NOISE = re.compile(r"noise_([0-9]+)_(.+)")
 
 
@@ -106,7 +107,8 @@ def reference_point(
     Raises:
         SweepError: The teacher has no value of an objective that needs one.
     """
-    constant = {"retention": _constant_retention(verification), **verification.get("constant", {})}
+    best = verification.get("constant", {})
+    constant = {"retention": _constant_retention(_selection(objectives), verification), **best}
     return {
         metric: float(constant.get(_without_noise(metric), 0.0))
         if objective(metric, direction).kind == "quality"
@@ -154,7 +156,15 @@ def _teacher_value(metric: str, verification: Mapping[str, Any]) -> float:
     return float(known[metric])
 
 
-def _constant_retention(verification: Mapping[str, Any]) -> float:
-    constant = verification.get("constant", {}).get("macro_f1", 0.0)
-    teacher = verification["metrics"].get("macro_f1", 0.0)
+def _selection(objectives: Iterable[str]) -> str:
+    """Returns the metric that retention is of: that which selects a trial's best epoch."""
+    for name in objectives:
+        if name in _SELECTING or name.startswith("f1_"):
+            return name
+    return "macro_f1"
+
+
+def _constant_retention(metric: str, verification: Mapping[str, Any]) -> float:
+    constant = verification.get("constant", {}).get(metric, 0.0)
+    teacher = verification["metrics"].get(metric, 0.0)
     return float(constant / teacher) if teacher > 0 else 0.0

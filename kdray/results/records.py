@@ -31,7 +31,8 @@ class EpochReport(_JsonLine):
 
     Attributes:
         epoch: Epochs done, from 1.
-        epochs: Epochs planned.
+        epochs: Epochs planned, fewer once an earlier generation has ended early; in the last
+            report of a trial that early stopping ends, those done.
         metrics: Validation metrics of the student, and its sizes.
         training: Mean loss, learning rate, the share of each loss term, how many examples the
             teacher was run on in the loop, if it was (`teacher_forward_examples`), and how many

@@ -176,8 +176,10 @@ def _trial(study: optuna.Study, number: int) -> optuna.Trial:
 
 
 def _worth(result: TrialResult, config: SweepConfig) -> dict[str, list[float]]:
+    # With a bound that is not known yet, samplers would see a trial with fewer bounds than others.
     found = worth(result.metrics, list(config.objectives))
-    return {} if found is None else {WORTH: found}
+    known = config.constraints.keys() <= result.metrics.keys()
+    return {WORTH: found} if found is not None and known else {}
 
 
 def _bounds(result: TrialResult, config: SweepConfig) -> Bounds:

@@ -135,7 +135,9 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             out_of_time = tune_trials(searcher, shared, slot, books, trials - len(done))
         mark_cut_off(study, config, folder)
         complete = out_of_time or len(folder.results()) >= trials
-        if complete and not searcher.halted:
+        if complete and not searcher.halted and config.evaluation.baselines:
+            # What is known so far, should the baselines take long or be cut off.
+            tabulate(folder, record, before + time.monotonic() - start)
             complete = run_baselines(config, shared, slot, begun, say)
         summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     if searcher.halted:
@@ -175,16 +177,21 @@ def finish(
     config: SweepConfig, folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
 ) -> dict[str, Any]:
     """Writes tables and report, closes the record, and returns the summary."""
-    results = {result.trial_id: result for result in folder.results()}
     if complete:
         folder.remove(folder.root / "checkpoints")
-    drop_dominated(config, folder, results)
-    busy = sum(result.duration_s for result in results.values())
-    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
-    write_report(folder)
+    drop_dominated(config, folder, {result.trial_id: result for result in folder.results()})
+    summary = tabulate(folder, record, seconds)
     folder.fetch(*(folder.student(trial_id) for trial_id in summary["front"]))
     record.finish(summary, complete)
     folder.share(folder.root)
+    return summary
+
+
+def tabulate(folder: SweepFolder, record: SweepRecord, seconds: float) -> dict[str, Any]:
+    """Writes tables and report, and returns the summary."""
+    busy = sum(result.duration_s for result in folder.results())
+    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
+    write_report(folder)
     return summary
 
 

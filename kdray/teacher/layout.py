@@ -15,7 +15,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from kdray.data.dataset import Rows
-from kdray.models.catching import classification_layer, projected_widths
+from kdray.models.catching import projected_widths
+from kdray.models.classifier import classification_layer
 from kdray.models.outputs import LAYERED, Needs, Outputs
 
 Array = npt.NDArray[Any]

@@ -15,9 +15,10 @@ from kdray.evaluation.quality import quality
 from kdray.models.building import load_classifier, new_classifier
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import best_device, forward
-from kdray.training.best import BestEpoch
+from kdray.training.best import BestEpoch, is_over
 from kdray.training.loop import ComputeTerms, EpochTraining, train
 from kdray.training.losses import Truth, class_weights, hard_loss
+from kdray.training.randomness import deterministic_algorithms, seed_everything
 from kdray.training.stepper import Learner
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
@@ -74,19 +75,21 @@ def fine_tune(
     options = teacher.training
     if options is None:
         raise ValueError("a teacher with `training: null` is not fine-tuned")
-    torch.manual_seed(options.seed)
+    seed_everything(options.seed)
     model = model.to(best_device())
     best = BestEpoch(teacher.verify.metric)
 
-    def after_epoch(epoch: EpochTraining) -> None:
+    def after_epoch(epoch: EpochTraining) -> bool:
         logits = predict_logits(model, splits["validation"])
         metrics = quality(logits, splits["validation"].targets, labels)
         on_epoch(epoch.epoch, options.epochs, metrics)
         best.offer(epoch.epoch, metrics, model)
+        return is_over(best, epoch.epoch, options)
 
     truth = Truth(labels, torch.tensor(splits["train"].targets))
     terms = _label_terms(model, options, truth)
-    train(Learner(model), splits["train"], terms, options, after_epoch)
+    with deterministic_algorithms(options.deterministic):
+        train(Learner(model), splits["train"], terms, options, after_epoch)
     best.restore(model)
     return model.cpu().eval()
 

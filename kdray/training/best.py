@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from kdray.config.sections import Training
+
 
 def best_of(values: Sequence[float | None]) -> int:
     """Returns the place of the first of the highest values; those that are missing are lowest."""
@@ -41,3 +43,15 @@ class BestEpoch:
     def restore(self, model: nn.Module) -> None:
         """Gives a model the weights of the best epoch."""
         model.load_state_dict(self.weights)
+
+
+def is_over(best: BestEpoch, epoch: int, options: Training) -> bool:
+    """Returns whether early stopping ends a training after an epoch.
+
+    Args:
+        best: What was offered so far; before the first offer no training ends.
+        epoch: From 1.
+        options: With `early_stopping`, or without.
+    """
+    stopping = options.early_stopping
+    return stopping is not None and best.epoch > 0 and epoch - best.epoch >= stopping.patience

@@ -124,13 +124,20 @@ def kept_shape(course: Course) -> tuple[int, dict[str, Any], dict[str, Tensor]] 
     return len(stored.epochs), stored.state["config"], stored.part("frozen")
 
 
-def kept_teacher(course: Course) -> tuple[int, ModelState | None]:
-    """Returns the epochs done, of all generations, and the former student who taught the last."""
+def kept_generation(course: Course) -> tuple[int, int, ModelState | None]:
+    """Returns where a trial was cut off that trains several students one after another.
+
+    Returns:
+        Its generation, the epochs of those before, and the former student who taught it; without a
+        state of the same trial those of the first generation.
+    """
     stored = _own(course)
-    if stored is None or stored.state["teacher"] is None:
-        return len(stored.epochs) if stored else 0, None
+    if stored is None:
+        return 0, 0, None
+    generation, before = stored.state["generation"]
+    shape = stored.state["teacher"]
     weights = {name: tensor.numpy() for name, tensor in stored.part("teacher").items()}
-    return len(stored.epochs), ModelState(weights=weights, **stored.state["teacher"])
+    return generation, before, ModelState(weights=weights, **shape) if shape else None
 
 
 def _own(course: Course) -> _Stored | None:
@@ -160,6 +167,7 @@ def _write(file: Path, stepper: Stepper, course: Course) -> None:
         "random": random,
         "config": config.to_dict(),
         "chosen": course.chosen,
+        "generation": [course.generation, course.before],
         "teacher": _shape(course.teacher),
         "beside": {name: other.numbers() for name, other in course.beside.items()},
     }

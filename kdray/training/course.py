@@ -58,7 +58,8 @@ class Course:
         earlier_s: Seconds that it took before it was cut off, up to its last checkpoint.
         kept_s: Seconds of work at the last checkpoint; 0 before the first.
         reshaped: Whether the model was cut since its training began.
-        before: Epochs of the generations before this one.
+        generation: Which of the trainings that follow each other this is; 0 is the first.
+        before: Epochs of the generations before this one, as many as they did.
         teacher: The former student who teaches this generation; None for the sweep's teacher.
         beside: What changes with the student of this generation, by name.
         chosen: Which of the students that train side by side was the best one; 0 is the first.
@@ -73,6 +74,7 @@ class Course:
     earlier_s: float = 0.0
     kept_s: float = 0.0
     reshaped: bool = False
+    generation: int = 0
     before: int = 0
     teacher: ModelState | None = None
     beside: Mapping[str, Beside] = field(default_factory=dict)

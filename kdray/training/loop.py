@@ -15,11 +15,14 @@ from kdray.config.sections import Training
 from kdray.data.batches import Batch, make_batch, shuffled_rows
 from kdray.data.dataset import Dataset, Rows
 from kdray.models.fast_training import fast_training
+from kdray.models.recomputing import recomputing
 from kdray.training.meter import Meter, gradient_norms, shares
 from kdray.training.micro_batches import compute_gradient
 from kdray.training.stepper import Learner, Stepper
 
 ComputeTerms = Callable[[Batch, float], Mapping[str, Tensor]]
+# Returns true to end the training.
+AfterEpoch = Callable[["EpochTraining"], bool | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class EpochTraining:
         loss: Mean of the sum of all terms.
         loss_share: Share of each term in the loss, by name.
         gradient_share: Share of each term in the sum of the terms' gradient norms, measured on
-            the epoch's last batch: a term that does nothing shows a share near 0.
+            the epoch's last batch, or part of one: a term that does nothing shows a share near 0.
         learning_rate: At the end of the epoch.
         duration_s: Seconds, without what is done after the epoch.
         micro_batch_size: Most examples at once: less than a batch where memory ran out.
@@ -66,7 +69,7 @@ def train(
     dataset: Dataset,
     compute_terms: ComputeTerms,
     options: Training,
-    after_epoch: Callable[[EpochTraining], None],
+    after_epoch: AfterEpoch,
 ) -> None:
     """Trains a model in place.
 
@@ -75,7 +78,7 @@ def train(
         dataset: The training set.
         compute_terms: From a batch and the progress in [0, 1) to the named terms of the loss.
         options: Epochs, batch size, optimizer, precision, seed.
-        after_epoch: Called after each epoch; what it raises ends the training.
+        after_epoch: Called after each epoch; if it returns true, or raises, the training ends.
 
     Raises:
         DivergedError: If the loss is not finite.
@@ -85,15 +88,26 @@ def train(
 
 def new_stepper(learner: Learner, dataset: Dataset, options: Training, done: int = 0) -> Stepper:
     """Returns what takes the steps of a training, or of what is left of it after some epochs."""
-    steps = -(-len(dataset) // options.batch_size)
+    steps = steps_an_epoch(len(dataset), options)
     return Stepper(learner, options, options.epochs * steps, done * steps)
+
+
+def steps_an_epoch(examples: int, options: Training) -> int:
+    """Returns the steps of an epoch; the last may have fewer batches, and a batch fewer examples.
+
+    Args:
+        examples: Of the training set.
+        options: Batch size, and batches a step.
+    """
+    batches = -(-examples // options.batch_size)
+    return -(-batches // options.gradient_accumulation)
 
 
 def train_epochs(
     stepper: Stepper,
     dataset: Dataset,
     compute_terms: ComputeTerms,
-    after_epoch: Callable[[EpochTraining], None],
+    after_epoch: AfterEpoch,
     epochs: range | None = None,
 ) -> None:
     """Trains as `train` does, some of the epochs.
@@ -102,7 +116,7 @@ def train_epochs(
         stepper: From `new_stepper`, as it is after the epochs before.
         dataset: The training set.
         compute_terms: As in `train`.
-        after_epoch: Called after each of these epochs.
+        after_epoch: As in `train`, after each of these epochs.
         epochs: Which, from 0; None: all.
 
     Raises:
@@ -115,14 +129,15 @@ def train_epochs(
 
 def train_side_by_side(
     lanes: Sequence[Lane],
-    after_epoch: Callable[[Sequence[EpochTraining]], None],
+    after_epoch: Callable[[Sequence[EpochTraining]], bool | None],
     epochs: range,
 ) -> None:
     """Trains models that take each step in turn, so that one may learn from the others of now.
 
     Args:
         lanes: The models; with the same seed and batch size all see the same batches.
-        after_epoch: Takes what happened to each in an epoch; what it raises ends the training.
+        after_epoch: Takes what happened to each in an epoch; if it returns true, or raises, the
+            training of all ends.
         epochs: Which, from 0.
 
     Raises:
@@ -130,17 +145,19 @@ def train_side_by_side(
     """
     with ExitStack() as stack:
         for lane in lanes:
-            stack.enter_context(fast_training(lane.stepper.model))
+            model, options = lane.stepper.model, lane.stepper.options
+            stack.enter_context(fast_training(model))
+            stack.enter_context(recomputing(model, options.gradient_checkpointing))
         for epoch in epochs:
             start = time.perf_counter()
             meters = _train_epoch(lanes, epoch)
             seconds = time.perf_counter() - start
-            after_epoch(
-                [
-                    _summary(epoch + 1, meter, lane.stepper, seconds)
-                    for lane, meter in zip(lanes, meters, strict=True)
-                ]
-            )
+            trained = [
+                _summary(epoch + 1, meter, lane.stepper, seconds)
+                for lane, meter in zip(lanes, meters, strict=True)
+            ]
+            if after_epoch(trained):
+                break
     for lane in lanes:
         lane.stepper.release()
 
@@ -161,7 +178,9 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
     """Yields after each step of an epoch."""
     stepper, dataset, compute_terms = lane.stepper, lane.dataset, lane.compute_terms
     options = stepper.options
-    order = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
+    batches = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
+    together = options.gradient_accumulation
+    order = [batches[i : i + together] for i in range(0, len(batches), together)]
 
     def compute(index: int, rows: Rows) -> Mapping[str, Tensor]:
         batch = make_batch(dataset, rows, stepper.device)
@@ -171,9 +190,9 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
             meter.gradient_norms = gradient_norms(terms, stepper.weights)
         return terms
 
-    for index, rows in enumerate(order):
+    for index, some in enumerate(order):
         stepper.before_step(stepper, epoch * len(order) + index, options.epochs * len(order))
-        terms = compute_gradient(stepper, rows, partial(compute, index))
+        terms = compute_gradient(stepper, some, partial(compute, index))
         stepper.step()
         meter.add(terms)
         yield

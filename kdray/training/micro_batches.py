@@ -1,6 +1,6 @@
-"""The gradient of a batch: at once, or in parts that fit into memory."""
+"""The gradient of a step: of one batch at once, or of several, or of parts that fit into memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,29 +12,32 @@ from kdray.training.stepper import Stepper
 Compute = Callable[[Rows], Mapping[str, Tensor]]
 
 
-def compute_gradient(stepper: Stepper, rows: Rows, compute: Compute) -> Mapping[str, Tensor]:
-    """Computes the gradient of one batch, and leaves it to `Stepper.step`.
+def compute_gradient(
+    stepper: Stepper, batches: Sequence[Rows], compute: Compute
+) -> Mapping[str, Tensor]:
+    """Computes the gradient of a step, and leaves it to `Stepper.step`.
 
-    When memory runs out, `stepper.micro_batch_size` is halved for good and the batch is done again:
+    When memory runs out, `stepper.micro_batch_size` is halved for good and the step is done again:
     nothing but random numbers has gone by. Each term of a part counts by the part's share of the
-    examples, which gives the whole batch's mean where a term is a mean over examples, and a value
-    near it where it is one over positions or weighted classes.
+    examples, which gives the mean over all of them where a term is a mean over examples, and a
+    value near it where it is one over positions or weighted classes. What compares the examples of
+    a batch with each other compares those of a part.
 
     Args:
         stepper: What is trained.
-        rows: The batch.
+        batches: One or more; no part has examples of two.
         compute: From examples to the named terms of their loss.
 
     Returns:
-        The terms of the whole batch.
+        The terms of the whole step.
 
     Raises:
         torch.OutOfMemoryError: If not even one example fits.
     """
     while True:
-        size = min(stepper.micro_batch_size, len(rows))
+        size = min(stepper.micro_batch_size, max(map(len, batches)))
         try:
-            return _in_parts(stepper, rows, compute, size)
+            return _in_parts(stepper, _parts(batches, size), compute)
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
@@ -44,16 +47,20 @@ def compute_gradient(stepper: Stepper, rows: Rows, compute: Compute) -> Mapping[
         release_memory()
 
 
-def _in_parts(stepper: Stepper, rows: Rows, compute: Compute, size: int) -> Mapping[str, Tensor]:
-    if size == len(rows):
-        terms = compute(rows)
+def _parts(batches: Sequence[Rows], size: int) -> list[Rows]:
+    return [rows[start : start + size] for rows in batches for start in range(0, len(rows), size)]
+
+
+def _in_parts(stepper: Stepper, parts: Sequence[Rows], compute: Compute) -> Mapping[str, Tensor]:
+    if len(parts) == 1:
+        terms = compute(parts[0])
         stepper.backward(_sum(terms))
         return terms
+    examples = sum(map(len, parts))
     totals: dict[str, Tensor] = {}
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        terms = {name: t * (len(part) / len(rows)) for name, t in compute(part).items()}
-        stepper.backward(_sum(terms), add=start > 0)
+    for index, part in enumerate(parts):
+        terms = {name: t * (len(part) / examples) for name, t in compute(part).items()}
+        stepper.backward(_sum(terms), add=index > 0)
         for name, term in terms.items():
             totals[name] = totals[name] + term.detach() if name in totals else term.detach()
     return totals

@@ -1,12 +1,17 @@
-"""Where random numbers come from: seeded, and put back to where they were."""
+"""Where random numbers come from: seeded, and put back to where they were; and what else varies."""
 
+import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+# cuBLAS reads there how it shares its memory; without it torch refuses to be deterministic.
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def seed_everything(seed: int) -> None:
@@ -14,6 +19,36 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Lets torch compute only with what gives the same each time, inside the block.
+
+    On a CPU it always does. An operation that has no such algorithm raises a RuntimeError.
+
+    Args:
+        wanted: Without it, nothing happens.
+    """
+    if not wanted:
+        yield
+        return
+    cudnn, workspace = torch.backends.cudnn, os.environ.get(_WORKSPACE)
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+    only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault(_WORKSPACE, ":4096:8")
+    try:
+        _set_algorithms((True, True, False), False)
+        yield
+    finally:
+        _set_algorithms(before, only_warn)
+        if workspace is None:
+            del os.environ[_WORKSPACE]
+
+
+def _set_algorithms(chosen: tuple[bool, bool, bool], only_warn: bool) -> None:
+    deterministic, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = chosen
+    torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
 
 
 def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -172,8 +172,9 @@ class Stepper:
     def step(self) -> None:
         """Moves the parameters against the gradient."""
         self._scaler.unscale_(self.optimizer)
-        for gradient, mask in self._masked.values():
-            gradient.mul_(mask)
+        if self._masked:
+            gradients, masks = zip(*self._masked.values(), strict=True)
+            torch._foreach_mul_(gradients, masks)
         nn.utils.clip_grad_norm_(self._vectors, self._clip)
         self._scaler.step(self.optimizer)
         self._scaler.update()

@@ -6,7 +6,8 @@ import torch
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
 from kdray.data.base import Labels
-from kdray.models.catching import classification_layer, projections
+from kdray.models.catching import projections
+from kdray.models.classifier import classification_layer
 from kdray.models.outputs import Needs, forward, release_memory, with_attentions
 from kdray.models.readable import attend
 from tests import tiny

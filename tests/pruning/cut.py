@@ -19,7 +19,8 @@ RULES = (
     (r"(intermediate\.dense|lin1)", ("ffn", "hidden")),
     (r"(layer\.\d+\.output\.dense|lin2)", ("hidden", "ffn")),
     (r"(pooler\.dense|classifier\.dense|pre_classifier)", ("behind", "hidden")),
-    (r"(classifier|out_proj)", (None, "behind")),
+    (r"(classifier|out_proj)(\.first)?", (None, "behind")),
+    (r"\.second", (None, None)),  # of a head of two layers
 )
 IDS = torch.tensor([[2, 9, 17, 3], [2, 8, 3, 0]])
 # ELECTRA with and without a projection of its embeddings.

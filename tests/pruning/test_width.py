@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from kdray.models.building import freeze, thaw
+from kdray.models.classifier import change_classifier, reads_mean
 from kdray.models.readable import READABLE, register
 from kdray.pruning.heads import Heads
 from kdray.pruning.width import Width, nearest_heads, reachable_heads
@@ -41,6 +43,21 @@ def test_all_that_belongs_to_the_weakest_units_goes_and_the_rest_stays_in_its_or
     weak = weaken(model(family), kept, 0.01)
     expected = sliced(weak, kept)
     assert_same_weights(prune(weak, ratio=ratio), expected)
+
+
+@pytest.mark.parametrize(("pooling", "hidden"), [("mean", None), ("cls", 6), ("mean", 6)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_classifier_of_kdrays_own_is_cut_with_what_it_reads(family, pooling, hidden):
+    kept = KEPT | ({"projected": []} if family == "electra" else {})
+    classifier = model(family)
+    change_classifier(classifier, pooling, hidden)
+    weak = weaken(classifier, kept, 0.01)
+    expected = sliced(weak, kept)
+    pruned = prune(weak, ratio=0.5)
+    assert_same_weights(pruned, expected)
+    again = thaw(freeze(pruned))
+    assert torch.equal(logits(again), logits(pruned))
+    assert reads_mean(again.config) == (pooling == "mean")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -109,7 +109,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], str]:
         weights[epoch, place] = teacher_digest(freeze(pupil.student.model))
         return {"macro_f1": SCORES[epoch][place]}
 
-    monkeypatch.setattr(distil_stage, "_quality", quality)
+    monkeypatch.setattr(distil_stage, "quality_of", quality)
     return weights
 
 

@@ -111,6 +111,34 @@ def test_fine_tuning_keeps_the_best_epoch(monkeypatch):
     assert not torch.equal(kept[1], kept[3])
 
 
+def test_fine_tuning_ends_when_no_epoch_was_better_for_long_enough(monkeypatch):
+    reports, values = [], iter([0.2, 0.9, 0.5, 0.9])
+    monkeypatch.setattr(making, "quality", lambda *_: {"macro_f1": next(values)})
+    section = teacher(epochs=9, early_stopping={"patience": 2})
+    parts = splits(tiny.MULTI)
+    fine_tune(tiny.model(), section, tiny.MULTI, parts, lambda *report: reports.append(report[:2]))
+    assert reports == [(1, 9), (2, 9), (3, 9), (4, 9)]
+
+
+def test_fine_tuning_with_deterministic_algorithms_learns_the_same_on_a_cpu():
+    during = []
+
+    def watch(*_):
+        during.append(torch.are_deterministic_algorithms_enabled())
+
+    tuned = []
+    for wanted in (False, True):
+        model = tiny.model()
+        model.classifier.register_full_backward_hook(watch)
+        section = teacher(epochs=1, deterministic=wanted)
+        fine_tune(model, section, tiny.MULTI, splits(tiny.MULTI), lambda *_: None)
+        tuned.append(predict_logits(model, tiny.dataset()))
+    steps = len(during) // 2
+    assert during == [False] * steps + [True] * steps
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert np.array_equal(*tuned)
+
+
 def test_fine_tuning_is_decided_by_its_seed():
     tuned = [
         fine_tune(tiny.model(), teacher(seed=seed), tiny.MULTI, splits(tiny.MULTI), lambda *_: None)

@@ -9,7 +9,13 @@ from kdray.errors import DivergedError
 from kdray.evaluation.quality import quality
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import forward
-from kdray.training.loop import train
+from kdray.training.loop import (
+    Lane,
+    new_stepper,
+    steps_an_epoch,
+    train,
+    train_side_by_side,
+)
 from kdray.training.losses import hard_loss
 from kdray.training.meter import CHECK_INTERVAL, gradient_norms, shares
 from kdray.training.stepper import Learner
@@ -203,3 +209,88 @@ def test_extra_modules_are_trained_along():
     train(Learner(model, [extra]), tiny.dataset(), terms, OPTIONS, lambda epoch: None)
     assert not torch.equal(extra.weight, before)
     assert np.isfinite(predict_logits(model, tiny.dataset())).all()
+
+
+def test_steps_of_several_batches_are_fewer_and_the_rate_falls_by_them():
+    model, seen = tiny.model(), []
+    terms = label_terms(model, tiny.MULTI)
+
+    def watched(batch, progress):
+        seen.append((len(batch.rows), progress))
+        return terms(batch, progress)
+
+    data, epochs = tiny.dataset(lengths=(3, 5, 2, 4, 6, 2, 3, 4, 5, 9)), []
+    options = OPTIONS.model_copy(update={"batch_size": 2, "gradient_accumulation": 2})
+    train(Learner(model), data, watched, options, epochs.append)
+    # 5 batches of 2 are steps of 2, 2 and 1 batches: 9 steps in all, 1 of warm-up.
+    assert seen == [
+        (2, pytest.approx(step / 9)) for step in range(9) for _ in range(1 + (step % 3 < 2))
+    ]
+    rates = [epoch.learning_rate for epoch in epochs]
+    assert rates == pytest.approx([1e-2 * 6 / 8, 1e-2 * 3 / 8, 0.0])
+    assert [epoch.micro_batch_size for epoch in epochs] == [2] * 3
+    assert steps_an_epoch(10, options) == 3
+    assert steps_an_epoch(10, OPTIONS) == 3
+
+
+def test_steps_of_several_batches_learn_as_those_of_one_batch_as_large():
+    found = []
+    for batch_size, together in ((6, 1), (2, 3)):
+        changes = {"batch_size": batch_size, "gradient_accumulation": together}
+        model, data = tiny.model(), tiny.dataset()
+        model.train = lambda mode=True, model=model: model  # dropout stays off
+        terms = label_terms(model, tiny.MULTI)
+        train(Learner(model), data, terms, OPTIONS.model_copy(update=changes), lambda epoch: None)
+        found.append(predict_logits(model, data))
+    assert np.allclose(*found, atol=1e-4)
+    assert not np.allclose(found[0], predict_logits(tiny.model(), tiny.dataset()), atol=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_layers_that_are_computed_again_learn_the_same(precision):
+    weights = []
+    for again in (False, True):
+        options = OPTIONS.model_copy(
+            update={"precision": precision, "gradient_checkpointing": again}
+        )
+        model, _ = trained(options=options)
+        assert not model.is_activation_checkpointing
+        weights.append([*model.parameters()])
+    for one, other in zip(*weights, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_training_ends_when_it_is_told_so():
+    model, epochs = tiny.model(), []
+
+    def after_epoch(epoch):
+        epochs.append(epoch)
+        return epoch.epoch == 2
+
+    train(Learner(model), tiny.dataset(), label_terms(model, tiny.MULTI), OPTIONS, after_epoch)
+    # The rate falls as if all three were done.
+    assert [epoch.learning_rate for epoch in epochs] == pytest.approx([8e-3, 4e-3])
+    vector = next(model.parameters())
+    assert vector.untyped_storage().nbytes() == vector.numel() * 4
+
+
+def test_models_side_by_side_take_each_step_of_several_batches_in_turn():
+    seen, lanes = [], []
+    changes = {"batch_size": 2, "gradient_accumulation": 2, "gradient_checkpointing": True}
+    options = OPTIONS.model_copy(update=changes)
+    data = tiny.dataset(lengths=(3, 5, 2, 4, 6, 2, 3, 4, 5, 9))
+    for name in "ab":
+        model = tiny.model()
+        terms = label_terms(model, tiny.MULTI)
+
+        def watched(batch, progress, name=name, terms=terms):
+            seen.append((name, batch.rows.tolist()))
+            return terms(batch, progress)
+
+        lanes.append(Lane(new_stepper(Learner(model), data, options), data, watched))
+    train_side_by_side(lanes, lambda trained: trained[0].epoch == 2, range(options.epochs))
+    # 5 batches of 2 are steps of 2, 2 and 1 batches; the second epoch is the last.
+    assert "".join(name for name, _ in seen) == 2 * "aabbaabbab"
+    rows = [[rows for name, rows in seen if name == which] for which in "ab"]
+    assert rows[0] == rows[1]
+    assert not any(lane.stepper.model.is_activation_checkpointing for lane in lanes)

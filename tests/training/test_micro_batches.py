@@ -45,12 +45,12 @@ class Trial:
         hard = hard_loss(logits, batch.targets, self.labels.kind == "multi_label")
         return {"hard": 0.75 * hard, "soft": 0.25 * logits.float().pow(2).mean()}
 
-    def gradient(self, rows=ROWS):
+    def gradient(self, rows=ROWS, batches=()):
         def compute(part):
             return self.terms(make_batch(self.data, part, torch.device("cpu")))
 
         with self.stepper.computing():
-            terms = compute_gradient(self.stepper, rows, compute)
+            terms = compute_gradient(self.stepper, batches or [rows], compute)
         return [flat.vector.grad.clone() for flat in self.stepper.flats], terms
 
 
@@ -139,3 +139,26 @@ def test_a_training_that_runs_out_of_memory_learns_the_same_and_says_so():
     assert [epoch.micro_batch_size for epoch in reports[2][0]] == [2, 2]
     assert reports[2][0][-1].loss == pytest.approx(reports[6][0][-1].loss, abs=1e-5)
     assert np.allclose(reports[6][1], reports[2][1], atol=1e-4)
+
+
+@pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)
+@pytest.mark.parametrize(("room", "seen"), [(6, [3, 2, 1]), (2, [3, 2, 1, 2, 1])])
+def test_the_gradient_of_several_batches_is_that_of_one_with_all_their_examples(labels, room, seen):
+    whole, terms = Trial(6, labels).gradient()
+    trial = Trial(room, labels)
+    parts, their_terms = trial.gradient(batches=[ROWS[:3], ROWS[3:5], ROWS[5:]])
+    assert trial.attempts == seen
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)
+    for name, term in terms.items():
+        assert their_terms[name].item() == pytest.approx(term.item(), abs=1e-6)
+
+
+def test_memory_that_runs_out_in_the_second_batch_lets_the_step_begin_again():
+    whole, _ = Trial(6).gradient()
+    trial = Trial(3)
+    parts, _ = trial.gradient(batches=[ROWS[:2], ROWS[2:]])
+    assert trial.attempts == [2, 4, 2, 2, 2]
+    assert trial.stepper.micro_batch_size == 2
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)

@@ -283,7 +283,8 @@ def test_models_side_by_side_take_each_step_of_several_batches_in_turn():
         model = tiny.model()
         terms = label_terms(model, tiny.MULTI)
 
-        def watched(batch, progress, name=name, terms=terms):
+        def watched(batch, progress, name=name, model=model, terms=terms):
+            assert model.is_activation_checkpointing
             seen.append((name, batch.rows.tolist()))
             return terms(batch, progress)
 

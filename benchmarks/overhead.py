@@ -32,15 +32,16 @@ import yaml
 from rich.console import Console
 from stub_space import SPACE
 
-from kdray.distil_stage import as_student
 from kdray.loading import load_sweep_config
 from kdray.models.student import Student
 from kdray.preparation import PreparedSweep
+from kdray.prune_stage import build_student
+from kdray.pupils import as_student
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import TrialConfig
 from kdray.sweep import run, trainable, tuning
-from kdray.trial import Finished, build_student
+from kdray.trial import Finished
 
 _STUDENT: dict[str, Student] = {}
 

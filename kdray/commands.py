@@ -30,6 +30,7 @@ FRONT_COLUMNS = {
     "layers": "layers",
     "pruning": "pruning",
     "distillation": "distillation",
+    "regime": "regime",
 }
 
 

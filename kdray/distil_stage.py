@@ -2,34 +2,25 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
-
-import torch
 
 from kdray import __version__
-from kdray.distillation.base import Shape
-from kdray.distillation.objective import distillation_terms
-from kdray.evaluation.measure import measure_size, probe_inputs
-from kdray.evaluation.quality import quality
-from kdray.models.building import config_of
 from kdray.models.first_position import first_position_only
-from kdray.models.inference import predict_logits
-from kdray.models.outputs import Needs, best_device, with_attentions
-from kdray.models.student import Student, stored_mb
+from kdray.models.outputs import best_device, with_attentions
 from kdray.preparation import PreparedSweep
-from kdray.prune_stage import is_gradual, is_rising, prune, reshaped, rising_masks, stages
+from kdray.prune_stage import is_gradual, is_rising, prune, reshaped, stages
 from kdray.pruning.base import Prunable
+from kdray.pupils import Pupil, costs_of, enrol, quality_of
 from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig
+from kdray.staff import Appoint, Setting
 from kdray.teacher.lessons import Lessons
-from kdray.training.best import BestEpoch, is_over
-from kdray.training.checkpoint import go_on, keep, kept_shape
+from kdray.training.best import BestEpoch, best_of, is_over
+from kdray.training.checkpoint import StepperState, go_on, keep, kept_shape
 from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
-from kdray.training.loop import EpochTraining, new_stepper, steps_an_epoch, train_epochs
-from kdray.training.losses import Truth
-from kdray.training.stepper import Learner
+from kdray.training.loop import EpochTraining, steps_an_epoch, train_side_by_side
 
 
 def begin_course(
@@ -44,82 +35,120 @@ def begin_course(
     return Course(identity, BestEpoch(config.selection_metric), on_epoch, checkpoints)
 
 
-def distil(
-    student: Prunable,
-    config: TrialConfig,
-    sweep: PreparedSweep,
-    course: Course,
-) -> Prunable:
-    """Trains the student and returns it with the weights of its best epoch on validation.
+def distil(students: Sequence[Prunable], setting: Setting, appoint: Appoint) -> Prunable:
+    """Trains students side by side; returns the best with its weights of the best epoch.
 
     Where pruning has stages, the training goes on after each with what is left. Early stopping
-    waits for the last, and for hints and rising masks. The state is written after
-    `course.on_epoch`: an epoch of which nobody was told is done again.
+    waits for the last, and for hints and rising masks; students side by side end together, when
+    the best of them was no better for long enough. The state is written after `course.on_epoch`:
+    an epoch of which nobody was told is done again.
     """
+    config, course = setting.config, setting.course
     starts = sorted(stages(config))
-    done, student = _kept(student, starts, course)
+    done, students = _kept(students, starts, course)
     for first, last in zip(starts, [*starts[1:], config.training.epochs], strict=True):
         if last < done:
             continue
         if first > 0 and done <= first:
-            student, course.reshaped = prune(student, config, first), True
-        student = _train(student, config, sweep, course, range(first, last))
+            students = [prune(student, config, first) for student in students]
+            course.reshaped = True
+        students = _train(students, setting, appoint, range(first, last))
         done = last
-    course.best.restore(student.model)
-    with_attentions(student.model, False)
-    return student
+    best = students[course.chosen]
+    course.best.restore(best.model)
+    with_attentions(best.model, False)
+    return best
 
 
 def _train(
-    student: Prunable,
-    config: TrialConfig,
-    sweep: PreparedSweep,
-    course: Course,
-    epochs: range,
-) -> Prunable:
-    """Trains for some of the epochs, between which the student keeps its shape."""
-    device, model = best_device(), student.model.to(best_device())
-    train_set, validation = student.splits["train"], student.splits["validation"]
-    method, probe = config.distillation, probe_inputs(train_set, device)
-    match = method.match(Shape.of(model.config), Shape.of(config_of(sweep.teacher)))
-    match.projections.to(device)
-    student_needs = method.needs(frozenset(match.pairs))
-    with_attentions(model, bool(student_needs.attentions))
-    truth = Truth(sweep.labels, torch.tensor(train_set.targets))
-    lessons = _lessons(sweep, method.teacher_needs(frozenset(match.pairs.values())), device)
-    terms = distillation_terms(method, model, match, lessons, truth)
-    raising = rising_masks(config, student)
-    learner = Learner(model, [match.projections], student.masks, raising)
-    stepper = new_stepper(learner, train_set, config.training, epochs.start)
-    costs = partial(_costs, student, config, sweep, probe)
-    fixed = costs()
-    steps = steps_an_epoch(len(train_set), config.training)
-
-    def after_epoch(epoch: EpochTraining) -> bool:
-        metrics = quality(predict_logits(model, validation), validation.targets, sweep.labels)
-        rising = is_rising(config, epoch.epoch - 1, steps) or _ends_hinting(
-            config, epoch.epoch, steps
-        )
-        if not rising:
-            course.best.offer(epoch.epoch, metrics, model)
-        # Masks change no MACs, and inside here the last layer is not whole.
-        metrics |= costs() | {"macs": fixed["macs"]} if is_gradual(config) else fixed
-        report = replace(_report(epoch, config, metrics, lessons.count()), rising=rising)
-        over = is_over(course.best, epoch.epoch, config.training)
-        course.epochs.append(replace(report, epochs=epoch.epoch) if over else report)
-        course.on_epoch(course.epochs[-1])
-        keep(stepper, course)
-        return over
-
+    students: Sequence[Prunable], setting: Setting, appoint: Appoint, epochs: range
+) -> list[Prunable]:
+    """Trains for some of the epochs, between which the students keep their shapes."""
+    course = setting.course
+    for student in students:
+        student.model.to(best_device())
+    staff = appoint(students)
+    pupils = [
+        enrol(student, teacher, staff.before_step, setting, epochs.start)
+        for student, teacher in zip(students, staff.teachers, strict=True)
+    ]
+    first, *others = pupils
+    peers = {f"student.{n}": StepperState(pupil.lane.stepper) for n, pupil in enumerate(others, 1)}
+    course.beside = {**staff.beside, **peers}
+    fixed = [costs_of(pupil, setting) for pupil in pupils]
     # Before anything is seen on the probe: a model that was cut has any weights until then.
     if not course.epochs:
-        go_on(stepper, course)
-        fixed = costs() if epochs.start else fixed
-    over = is_over(course.best, len(course.epochs), config.training)
-    left = range(max(epochs.start, len(course.epochs)), 0 if over else epochs.stop)
-    with first_position_only(model, probe, student_needs):
-        train_epochs(stepper, train_set, terms, after_epoch, left)
-    return replace(student, masks=dict(stepper.masks))
+        go_on(first.lane.stepper, course)
+        fixed = [costs_of(pupil, setting) for pupil in pupils] if epochs.start else fixed
+    over = is_over(course.best, len(course.epochs), setting.config.training)
+    done = len(course.epochs) - course.before
+    left = range(max(epochs.start, done), 0 if over else epochs.stop)
+    with ExitStack() as stack:
+        for pupil in pupils:
+            model = pupil.student.model
+            stack.enter_context(first_position_only(model, pupil.probe, pupil.needs))
+        after_epoch = partial(_after_epoch, pupils, setting, fixed)
+        train_side_by_side([pupil.lane for pupil in pupils], after_epoch, left)
+    return [replace(one.student, masks=dict(one.lane.stepper.masks)) for one in pupils]
+
+
+def _after_epoch(
+    pupils: Sequence[Pupil],
+    setting: Setting,
+    fixed: Sequence[Mapping[str, float]],
+    trained: Sequence[EpochTraining],
+) -> bool:
+    """Selects the best student of an epoch, tells of it, and keeps the state of all.
+
+    Returns:
+        Whether early stopping ends the training here.
+    """
+    config, course = setting.config, setting.course
+    measured = [quality_of(pupil, setting) for pupil in pupils]
+    best = best_of([found.get(config.selection_metric) for found in measured])
+    pupil, epoch = pupils[best], trained[best]
+    steps = steps_an_epoch(len(pupil.lane.dataset), config.training)
+    rising = is_rising(config, epoch.epoch - 1, steps) or _ends_hinting(config, epoch.epoch, steps)
+    number = course.before + epoch.epoch
+    if not rising:
+        course.best.offer(number, measured[best], pupil.student.model)
+        course.chosen = best if course.best.epoch == number else course.chosen
+    over = is_over(course.best, number, config.training)
+    costs = dict(fixed[best])
+    if is_gradual(config):
+        # Masks change no MACs, and inside here the last layer is not whole.
+        costs |= costs_of(pupil, setting) | {"macs": costs["macs"]}
+    report = _report(epoch, config, measured[best] | costs, _asked(pupils, course))
+    report = _counted(replace(report, rising=rising), setting, steps, over)
+    course.epochs.append(report)
+    course.on_epoch(report)
+    keep(pupils[0].lane.stepper, course)
+    return over
+
+
+def _asked(pupils: Sequence[Pupil], course: Course) -> int:
+    """Returns how many examples the sweep's teacher was run on; a former student is not counted."""
+    counts = [one.teach.count() for one in pupils if isinstance(one.teach, Lessons)]
+    return 0 if course.teacher else sum(counts)
+
+
+def _counted(report: EpochReport, setting: Setting, steps: int, over: bool) -> EpochReport:
+    """Returns the report of an epoch of one generation as one of the trial.
+
+    Planned are the most epochs that can still be: all of this generation and of those to come.
+    """
+    config, course = setting.config, setting.course
+    epochs, last = config.training.epochs, course.generation + 1 == config.regime.trainings
+    number = course.before + report.epoch
+    planned = course.before + epochs * (config.regime.trainings - course.generation)
+    hints = sum(_ends_hinting(config, epoch, steps) for epoch in range(1, epochs + 1))
+    return replace(
+        report,
+        epoch=number,
+        epochs=number if over and last else planned,
+        rising=report.rising or not last,
+        before=planned - epochs + hints,
+    )
 
 
 def _ends_hinting(config: TrialConfig, epoch: int, steps: int) -> bool:
@@ -132,42 +161,21 @@ def _ends_hinting(config: TrialConfig, epoch: int, steps: int) -> bool:
     return epoch < epochs and config.distillation.hinting(last)
 
 
-def _costs(
-    student: Prunable, config: TrialConfig, sweep: PreparedSweep, probe: Any
-) -> dict[str, float]:
-    size = {"size_mb": stored_mb(as_student(student, config, sweep))}
-    return measure_size(student.model, probe) | size
+def _kept(
+    students: Sequence[Prunable], starts: Sequence[int], course: Course
+) -> tuple[int, list[Prunable]]:
+    """Returns the epochs done by a trial that was cut off, and the students in their shape of then.
 
-
-def _lessons(sweep: PreparedSweep, needs: Needs, device: torch.device) -> Lessons:
-    return Lessons(sweep.outputs, sweep.teacher, needs, sweep.splits["train"], device)
-
-
-def _kept(student: Prunable, starts: Sequence[int], course: Course) -> tuple[int, Prunable]:
-    """Returns the epochs done by a trial that was cut off, and the student in its shape of then."""
-    kept = kept_shape(course)
+    Only the first may have been cut between epochs.
+    """
+    kept = None if course.epochs else kept_shape(course)
     if kept is None:
-        return 0, student
-    done, shape, frozen = kept
+        return 0, list(students)
+    total, shape, frozen = kept
+    done = total - course.before
     course.reshaped = any(0 < start < done for start in starts)
-    return done, reshaped(student, shape, frozen) if course.reshaped else student
-
-
-def as_student(
-    student: Prunable,
-    config: TrialConfig,
-    sweep: PreparedSweep,
-    thresholds: tuple[float, ...] = (),
-) -> Student:
-    """Returns a student with all that is needed to store and use it."""
-    return Student(
-        model=student.model,
-        tokenizer=student.tokenizer,
-        labels=student.labels,
-        max_length=sweep.max_length,
-        thresholds=thresholds,
-        number_format=config.student.weights,
-    )
+    first, *others = students
+    return done, [reshaped(first, shape, frozen) if course.reshaped else first, *others]
 
 
 def _report(

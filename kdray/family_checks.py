@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kdray.config.sections import Student
+from kdray.distillation.regimes import Progressive
 from kdray.errors import ConfigError, Problem
 from kdray.models.classifier import is_known, unknown_family
 from kdray.models.recomputing import can_recompute
@@ -12,7 +13,7 @@ from kdray.space_checks import sample_sections
 
 
 def check_family(config: SweepConfig, model: Any) -> None:
-    """Checks that a teacher, and students copied from it, can do what is asked of them.
+    """Checks that a teacher, and those copied from it, can do what is asked of them.
 
     Args:
         config: The sweep, without problems.
@@ -42,7 +43,8 @@ def _student_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
                 message = f"the teacher's model {unknown_family(model.config)}; leave it at {usual}"
                 yield Problem(f"student.{key}", message)
     again = any(found["training"].gradient_checkpointing for found in drawable)
-    if copied and again and not can_recompute(model):
+    assistants = any(isinstance(found["regime"], Progressive) for found in drawable)
+    if (copied or assistants) and again and not can_recompute(model):
         yield _not_recomputed("training", model)
 
 

@@ -25,10 +25,20 @@ from kdray.models.sources import folder_problem
 from kdray.point_checks import search_problems
 from kdray.profile import with_profile
 from kdray.pruning_checks import pruning_problems
+from kdray.regime_checks import regime_problems
 from kdray.results.folder import SAFE_NAME
 from kdray.scheduler_checks import scheduler_problems
-from kdray.schema import DEFAULTS, PLAIN, SEARCHABLE, TOP_LEVEL, SweepConfig, checked_data, filled
-from kdray.space_checks import space_problems, weight_problems
+from kdray.schema import (
+    DEFAULTS,
+    PLAIN,
+    SEARCHABLE,
+    TOP_LEVEL,
+    SweepConfig,
+    checked_data,
+    filled,
+    named,
+)
+from kdray.space_checks import architecture_shape, space_problems, weight_problems
 from kdray.warm_start import earlier_sweeps, folder_problems
 
 
@@ -68,7 +78,7 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     """
     given = {key: value for key, value in document.content.items() if value is not None}
     content = {"name": _default_name(document.source), **DEFAULTS, **given}
-    content |= filled(content)
+    content |= filled(content) | {"regime": named(content["regime"])}
     first = [*_unknown_sections(content), *_misplaced_domains(content)]
     space = {key: parse_tree(content[key], key, first) for key in SEARCHABLE}
     data, problems = checked_data(content["data"])
@@ -86,6 +96,7 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     problems += space_problems(space, data, sections["teacher"])
     if not first and not problems:
         problems += pruning_problems(space)
+        problems += regime_problems(space, architecture_shape(sections["teacher"]))
     if not first:
         problems += search_problems(space, sections["search"])
         problems += scheduler_problems(space, sections["search"], content["objectives"])

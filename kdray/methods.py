@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kdray.schema import FAMILIES
+from kdray.schema import FAMILIES, NAMING
 
 
 def print_methods() -> None:
@@ -18,7 +18,7 @@ def print_methods() -> None:
 
 
 def _print_method(console: Console, family: str, name: str, method: Any) -> None:
-    console.print(f"{family}.method: {name}", style="bold")
+    console.print(f"{family}.{NAMING[family]}: {name}", style="bold")
     for paragraph in (method.__doc__ or "").strip().split("\n\n"):
         text = " ".join(line.strip() for line in paragraph.splitlines())
         console.print(f"  {text}", highlight=False, markup=False)
@@ -27,9 +27,10 @@ def _print_method(console: Console, family: str, name: str, method: Any) -> None
         options.add_column(title)
     schema = method.model_json_schema()["properties"]
     for key, field in method.model_fields.items():
-        if key != "method":
+        if key != NAMING[family]:
             default = field.get_default(call_default_factory=True)
-            options.add_row(f"  {key}", str(default), _range(schema[key]), field.description or "")
+            given = "required" if field.is_required() else str(default)
+            options.add_row(f"  {key}", given, _range(schema[key]), field.description or "")
     if len(method.model_fields) > 1:
         console.print(options)
     console.print()

@@ -26,6 +26,7 @@ from kdray.models.building import ModelState, freeze, load_classifier
 from kdray.models.outputs import Needs, best_device
 from kdray.models.student import Student, stored_mb
 from kdray.pruning_checks import cautions, drawable_needs, reach_problems
+from kdray.regime_checks import regime_problems
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import reads_texts, sample_sections, shape_problems, weight_problems
 from kdray.teacher.cache import content_key, data_digest
@@ -262,8 +263,9 @@ def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
         weights = found["distillation"].class_weights
         problems += weight_problems("distillation", weights, len(labels.names))
     problems += reach_problems(config.space, teacher)
+    problems = list(dict.fromkeys(problems)) or regime_problems(config.space, shape)
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(problems)
     return drawable_needs(config.space, shape)
 
 

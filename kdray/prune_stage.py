@@ -12,7 +12,17 @@ from typing import Any
 
 import torch
 
-from kdray.models.building import ModelState, empty_model, has_own_code
+from kdray.config.sections import Head
+from kdray.models.building import (
+    ModelState,
+    empty_model,
+    has_own_code,
+    keep_layers,
+    load_classifier,
+    new_classifier,
+    thaw,
+)
+from kdray.models.classifier import change_classifier
 from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable, PruningMethod
 from kdray.pruning.masking import MaskPruning
@@ -22,6 +32,30 @@ from kdray.training.stepper import BeforeStep, Stepper
 
 # Masks rise during this share of the training, in so many steps.
 RAMP, RAISES = 0.5, 10
+
+
+def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
+    """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
+    model, head = _initial_student(config, sweep), config.student.head
+    hidden = head.hidden_size if isinstance(head, Head) else None
+    change_classifier(model, config.student.pooling, hidden)
+    if config.student.embeddings == "frozen":
+        model.get_input_embeddings().requires_grad_(False)
+    return model
+
+
+def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
+    options = config.student
+    if options.architecture is not None:
+        shape = options.architecture
+        return new_classifier(shape, sweep.tokenizer, sweep.labels, sweep.max_length)
+    if options.initial == "teacher_layers":
+        model = thaw(sweep.teacher)
+    else:
+        model, tokenizer = load_classifier(options.initial, "student.initial", sweep.labels, True)
+        if tokenizer.get_vocab() != sweep.tokenizer.get_vocab():
+            raise ValueError(f"student.initial {options.initial!r} has another tokenizer")
+    return keep_layers(model, options.layers or model.config.num_hidden_layers)
 
 
 def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:

@@ -7,6 +7,7 @@ import torch
 
 from kdray.config.validation import dotted
 from kdray.distillation.base import DistillationMethod, Shape
+from kdray.distillation.regimes import Regime
 from kdray.errors import ConfigError, Problem
 from kdray.models.outputs import Needs
 from kdray.pruning.base import PruningMethod, RatioPruning
@@ -28,7 +29,11 @@ def pruning_problems(space: Mapping[str, Any]) -> list[Problem]:
     for paths, methods in found:
         problems += _order_problems(paths, methods)
     fewest = min(
-        (sections["training"].epochs for sections in _valid(space) if "training" in sections),
+        (
+            sections["training"].epochs
+            for sections in valid_sections(space)
+            if "training" in sections
+        ),
         default=1,
     )
     problems += [
@@ -72,16 +77,29 @@ def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
         ConfigError: If the layers of a student cannot be matched after its pruning.
     """
     pruned = [methods for _, methods in _drawable(space)]
+    valid = valid_sections(space)
+    regimes = list({repr(one["regime"]): one["regime"] for one in valid}.values())
     needs, seen = Needs(), set[str]()
-    for sections in _valid(space):
+    for sections in valid:
         method, whole = sections["distillation"], student_shape(sections["student"], teacher)
         fewest = min(layers_left(methods, whole.layers) for methods in pruned)
         for layers in range(fewest, whole.layers + 1):
             case = repr((method, layers, whole.width))
             if case not in seen:
                 seen.add(case)
-                needs |= _needs(method, Shape(layers, whole.width), teacher)
+                for learner in _taught(regimes, Shape(layers, whole.width), teacher):
+                    needs |= _needs(method, learner, teacher)
     return needs
+
+
+def _taught(regimes: Iterable[Regime], pupil: Shape, teacher: Shape) -> list[Shape]:
+    """Returns the shapes of those whom the sweep's teacher teaches itself."""
+    return [
+        learner
+        for regime in regimes
+        for learner, its in regime.lessons(pupil, teacher, pupil)
+        if its is teacher
+    ]
 
 
 def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
@@ -101,7 +119,7 @@ def reach_problems(space: Mapping[str, Any], teacher: Any) -> list[Problem]:
         space: The searchable sections, their domains parsed and without problems.
         teacher: The teacher's transformers configuration.
     """
-    if all(sections["student"].initial != "teacher_layers" for sections in _valid(space)):
+    if all(sections["student"].initial != "teacher_layers" for sections in valid_sections(space)):
         return []
     problems = []
     for paths, methods in _drawable(space):
@@ -120,7 +138,8 @@ def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
     return layers
 
 
-def _valid(space: Mapping[str, Any]) -> list[dict[str, Any]]:
+def valid_sections(space: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns every sample of the searchable sections, checked, that has no problem."""
     found = [checked_sections(sections) for sections in sample_sections(space)]
     return [sections for sections, problems in found if not problems]
 

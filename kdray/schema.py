@@ -21,6 +21,7 @@ from kdray.config.validation import Section, SectionT, checked, dotted, nearest,
 from kdray.data.base import DataSource
 from kdray.data.sources import SOURCES
 from kdray.distillation.base import DistillationMethod
+from kdray.distillation.regimes import REGIMES, Regime
 from kdray.distillation.table import DISTILLATION
 from kdray.errors import ConfigError, Problem
 from kdray.pruning.base import PruningMethod
@@ -30,8 +31,11 @@ from kdray.results.feasibility import Bounds
 FAMILIES: dict[str, Mapping[str, type[Section]]] = {
     "pruning": PRUNING,
     "distillation": DISTILLATION,
+    "regime": REGIMES,
 }
-SEARCHABLE = ("student", "pruning", "distillation", "training")
+# The key by which a section of each family says which it is.
+NAMING = {"pruning": "method", "distillation": "method", "regime": "name"}
+SEARCHABLE = ("student", "pruning", "distillation", "regime", "training")
 PLAIN: dict[str, type[Section]] = {
     "teacher": Teacher,
     "evaluation": Evaluation,
@@ -46,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "student": {},
     "pruning": {"method": "none"},
     "distillation": {"method": "logit"},
+    "regime": {"name": "single"},
     "training": {},
     "objectives": {"macro_f1": "maximize", "size_mb": "minimize"},
     "constraints": {},
@@ -60,6 +65,7 @@ class TrialConfig:
     student: Student
     pruning: tuple[PruningMethod, ...]
     distillation: DistillationMethod
+    regime: Regime
     training: Training
     evaluation: Evaluation
     selection_metric: str = "macro_f1"
@@ -114,6 +120,20 @@ def options_taken(section: str, method: Any) -> frozenset[str] | None:
     return frozenset(family[method].model_fields)
 
 
+def named(regime: Any) -> Any:
+    """Returns a `regime` section in which every name that stands alone is a mapping."""
+    if isinstance(regime, str):
+        return {"name": regime}
+    if not isinstance(regime, Mapping) or not isinstance(regime.get("choice"), list):
+        return regime
+    return {**regime, "choice": [named(option) for option in regime["choice"]]}
+
+
+def completed(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the sections of a trial of any age: one that is newer has its default."""
+    return {"regime": DEFAULTS["regime"], **sections}
+
+
 def filled(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `student` and `training` with the defaults of what they leave out.
 
@@ -156,6 +176,7 @@ def checked_sections(sections: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         "student": checked(Student, sections["student"], "student"),
         "training": checked(Training, sections["training"], "training"),
         "distillation": checked_method("distillation", sections["distillation"], "distillation"),
+        "regime": checked_method("regime", completed(sections)["regime"], "regime"),
         "pruning": (
             None if any(wrong for _, wrong in pruning) else tuple(found for found, _ in pruning),
             [problem for _, wrong in pruning for problem in wrong],
@@ -173,8 +194,8 @@ def pruning_list(value: Any) -> list[tuple[str, Any]]:
 
 
 def checked_method(family: str, value: Any, path: str) -> tuple[Any, list[Problem]]:
-    """Validates a mapping with a `method` against the method's own options."""
-    return _checked_named(FAMILIES[family], "method", value, path)
+    """Validates a mapping with a `method` or `name` against the options of that one."""
+    return _checked_named(FAMILIES[family], NAMING[family], value, path)
 
 
 def checked_data(value: Any) -> tuple[DataSource | None, list[Problem]]:

@@ -13,8 +13,16 @@ from kdray.config.sections import Student, Teacher, Training
 from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.distillation.base import DistillationMethod, Shape, Teaching
+from kdray.distillation.regimes import Regime
 from kdray.errors import Problem
-from kdray.schema import DEFAULTS, FAMILIES, checked_sections, options_taken, pruning_list
+from kdray.schema import (
+    DEFAULTS,
+    FAMILIES,
+    NAMING,
+    checked_sections,
+    options_taken,
+    pruning_list,
+)
 
 STUDENTS = 200
 
@@ -37,6 +45,11 @@ def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def drawable_trainings(space: Mapping[str, Any]) -> list[Training]:
     """Returns the `training` sections that together touch every bound, each with its defaults."""
     return [Training(**sections["training"]) for sections in sample_sections(space)]
+
+
+def drawable_regimes(space: Mapping[str, Any]) -> list[Regime]:
+    """Returns the regimes that together touch every bound, each with its defaults."""
+    return [checked_sections(sections)[0]["regime"] for sections in sample_sections(space)]
 
 
 def reads_texts(space: Mapping[str, Any]) -> bool:
@@ -94,10 +107,7 @@ def space_problems(
         space = {**space, section: _formed(section, node)} if wrong else space
         problems += wrong
     problems += [p for family in FAMILIES for p in _untaken(family, space[family], family)]
-    shape = None
-    if teacher is not None and teacher.model is None:
-        made = teacher.architecture
-        shape = Shape(made.layers, made.hidden_size, made.heads)
+    shape = architecture_shape(teacher)
     for sections in sample_sections(space):
         found, wrong = checked_sections(sections)
         problems += wrong
@@ -154,6 +164,14 @@ def shape_problems(
     return []
 
 
+def architecture_shape(teacher: Teacher | None) -> Shape | None:
+    """Returns the shape of a teacher that is built from scratch; None for any other."""
+    if teacher is None or teacher.model is not None:
+        return None
+    made = teacher.architecture
+    return Shape(made.layers, made.hidden_size, made.heads)
+
+
 def student_shape(student: Student, teacher: Shape) -> Shape:
     """Returns the shape of a student that is copied from its teacher or built from scratch."""
     if student.architecture is not None:
@@ -194,18 +212,20 @@ def _section_samples(section: str, node: Any) -> list[Any]:
     if section not in FAMILIES:
         return samples(node)
     rows: list[Any] = []
-    for named in _methods(node):
+    key = NAMING[section]
+    for named in _methods(section, node):
         method = _meant(section, named)
         if method is not named:
-            rows.append({"method": named})
+            rows.append({key: named})
         taken = options_taken(section, method)
-        own = {k: v for k, v in node.items() if k != "method" and (taken is None or k in taken)}
-        rows += [{"method": method, **row} for row in samples(own)]
+        own = {k: v for k, v in node.items() if k != key and (taken is None or k in taken)}
+        rows += [{key: method, **row} for row in samples(own)]
     return rows
 
 
-def _methods(node: Mapping[str, Any]) -> list[Any]:
-    return samples(node["method"]) if "method" in node else [None]
+def _methods(family: str, node: Mapping[str, Any]) -> list[Any]:
+    key = NAMING[family]
+    return samples(node[key]) if key in node else [None]
 
 
 def _meant(family: str, method: Any) -> Any:
@@ -222,7 +242,7 @@ def _untaken(family: str, node: Any, path: str) -> list[Problem]:
         return [p for option in node.options for p in _untaken(family, option, path)]
     if isinstance(node, list):
         return [p for i, item in enumerate(node) for p in _untaken(family, item, dotted(path, i))]
-    methods = [_meant(family, method) for method in _methods(node)]
+    methods = [_meant(family, method) for method in _methods(family, node)]
     options = [options_taken(family, method) for method in methods]
     taken = {key for option in options for key in option or ()}
     if None in options:

@@ -9,22 +9,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kdray.config.sections import Head
-from kdray.distil_stage import as_student, begin_course, distil
+from kdray.distil_stage import begin_course
 from kdray.errors import KdrayError
 from kdray.evaluation.efficiency import paired_latency, throughput
 from kdray.evaluation.measure import Measured, measure_quality, measure_size, probe_inputs
-from kdray.models.building import borrow, keep_layers, load_classifier, new_classifier, thaw
-from kdray.models.classifier import change_classifier
+from kdray.models.building import borrow
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device
 from kdray.models.packing import from_format, to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep, teacher_digest
-from kdray.prune_stage import prune, unpruned
+from kdray.prune_stage import build_student, prune, unpruned
 from kdray.pruning.base import Prunable
+from kdray.pupils import as_student
+from kdray.regimes.table import teach
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
+from kdray.staff import Setting
 from kdray.training.course import Checkpoints, OnEpoch, ignore
 from kdray.training.randomness import deterministic_algorithms, seed_everything
 
@@ -105,7 +106,7 @@ def run_trial(
         with _stage("prune", stage_s):
             pruned = prune(unpruned(build_student(config, sweep), sweep), config)
         with _stage("distil", stage_s):
-            distilled = distil(pruned, config, sweep, course)
+            distilled = teach(pruned, Setting(config, sweep, course))
     with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
     return Finished(
@@ -127,30 +128,6 @@ def check_teacher(sweep: PreparedSweep) -> None:
     """
     if teacher_digest(sweep.teacher) != sweep.verified.digest:
         raise RuntimeError("the teacher's weights are not those that were verified")
-
-
-def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
-    """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
-    model, head = _initial_student(config, sweep), config.student.head
-    hidden = head.hidden_size if isinstance(head, Head) else None
-    change_classifier(model, config.student.pooling, hidden)
-    if config.student.embeddings == "frozen":
-        model.get_input_embeddings().requires_grad_(False)
-    return model
-
-
-def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
-    options = config.student
-    if options.architecture is not None:
-        shape = options.architecture
-        return new_classifier(shape, sweep.tokenizer, sweep.labels, sweep.max_length)
-    if options.initial == "teacher_layers":
-        model = thaw(sweep.teacher)
-    else:
-        model, tokenizer = load_classifier(options.initial, "student.initial", sweep.labels, True)
-        if tokenizer.get_vocab() != sweep.tokenizer.get_vocab():
-            raise ValueError(f"student.initial {options.initial!r} has another tokenizer")
-    return keep_layers(model, options.layers or model.config.num_hidden_layers)
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from kdray.results.records import (
     Stage,
     TrialResult,
 )
+from kdray.schema import completed
 from kdray.trial import Finished
 
 
@@ -153,7 +154,8 @@ def load_setup(folder: SweepFolder, trial_id: str) -> TrialSetup:
         shown = f"{known[0]} to {known[-1]}" if known else "none"
         raise ConfigError([Problem(str(folder.root), f"has no trial {trial_id!r}; it has {shown}")])
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return TrialSetup(trial_id, content["sections"], content["parameters"], content["threads"])
+    sections = completed(content["sections"])
+    return TrialSetup(trial_id, sections, content["parameters"], content["threads"])
 
 
 def _asked(epochs: Sequence[EpochReport]) -> int:

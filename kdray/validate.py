@@ -29,7 +29,7 @@ from kdray.preparation import (
 from kdray.pruning.table import PRUNING
 from kdray.pruning_checks import cautions
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
-from kdray.space_checks import drawable_trainings, sample_sections
+from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
 from kdray.trial import run_trial
 
 TINY = 128
@@ -71,7 +71,7 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
         raise ConfigError(problems, str(space))
     lines = [*cautions(config.space), *reachable_sizes(config, config_of(prepared.teacher))]
     for line in [*lines, *describe_space(config)]:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
 
 
@@ -93,12 +93,17 @@ def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
 
 
 def method_pairs(config: SweepConfig) -> Iterator[tuple[str, TrialConfig]]:
-    """Yields every drawable pair of pruning and distillation, with one epoch."""
+    """Yields every drawable pair of pruning and distillation, with one epoch.
+
+    Each other regime than the first is paired with one way of distillation.
+    """
     chosen: dict[str, dict[str, Any]] = {}
     samples = list(sample_sections(config.space))
     for pruned, taught in product(samples, samples):
         names = [item["method"] for _, item in pruning_list(pruned["pruning"])]
-        name = f"{' + '.join(names)}, {taught['distillation']['method']}"
+        names = [" + ".join(names), taught["distillation"]["method"]]
+        names += [taught["regime"]["name"]] if taught["regime"]["name"] != "single" else []
+        name = ", ".join(names)
         chosen.setdefault(name, taught | {"pruning": pruned["pruning"]})
     for name, sections in chosen.items():
         training = {**sections["training"], "epochs": 1}
@@ -155,6 +160,7 @@ def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
         / min(TINY, examples)
     )
     epochs = max(training.epochs for training in drawable_trainings(config.space))
+    epochs *= max(regime.trainings for regime in drawable_regimes(config.space))
     trial = epoch * epochs
     return (
         f"estimated cost: {trial:.0f} s a trial on one core of this machine (its {epochs} epochs), "

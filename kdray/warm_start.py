@@ -22,7 +22,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
-from kdray.schema import SweepConfig, checked_data, filled, options_taken
+from kdray.schema import SweepConfig, checked_data, completed, filled, options_taken
 
 # Where the teacher's outputs are kept, and when it is good enough, change no metric.
 _NO_MATTER = ("cache", "verify")
@@ -179,9 +179,9 @@ def _not_measured(result: TrialResult, config: SweepConfig) -> str:
 
 
 def _sections(folder: SweepFolder, trial_id: str, config: SweepConfig) -> dict[str, Any]:
-    """Returns a trial's sections; an option that is newer than it had its default."""
+    """Returns a trial's sections; an option or section that is newer than it had its default."""
     file = folder.trial(trial_id) / "config.yaml"
-    sections: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["sections"]
+    sections = completed(yaml.safe_load(file.read_text(encoding="utf-8"))["sections"])
     plain = filled(config.content)
     return sections | {name: part for name, part in filled(sections).items() if name in plain}
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kdray import cli
+from kdray.distillation.regimes import REGIMES
 from kdray.distillation.table import DISTILLATION
 from kdray.models.student import load_student
 from kdray.pruning.table import PRUNING
@@ -85,6 +86,11 @@ def test_every_method_is_printed_with_its_options_and_its_paper(
     assert all(f"pruning.method: {name}" in printed for name in PRUNING)
     assert "https://arxiv.org/abs/1503.02531" in printed
     assert "temperature" in printed
+    assert all(f"regime.name: {name}" in printed for name in REGIMES)
+    papers = ("1902.03393", "1805.04770", "1706.00384", "1703.01780")
+    assert all(f"https://arxiv.org/abs/{paper}" in printed for paper in papers)
+    assert "required" in printed  # the assistants
+    assert "0.999" in printed
 
 
 def test_a_space_is_validated_with_every_pair_of_methods(

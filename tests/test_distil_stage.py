@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdray import distil_stage
+from kdray import pupils
 from kdray.config.search import ParetoAsha
 from kdray.config.sections import Evaluation
 from kdray.preparation import PreparedSweep, prepare
@@ -41,6 +41,10 @@ SECTIONS: dict[str, Any] = {
 CUBIC = {"method": "magnitude", "ratio": 0.5, "schedule": "cubic"}
 STAGES = {"method": "magnitude", "ratio": 0.5, "schedule": {"stages": 2}}
 HINTS = {"method": "fitnet", "hint_epochs": 0.5}
+AGAIN = {"regime": {"name": "born_again", "generations": 2}}
+ASSISTED = {"regime": {"name": "progressive", "assistants": [{"layers": 1}]}}
+MUTUAL = {"regime": {"name": "mutual", "students": 2}}
+ONLINE = {"regime": {"name": "online"}}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +69,10 @@ def trial(**changes: Any) -> TrialConfig:
         # The second stage is due after epoch 3, and the hints end there.
         ({"pruning": STAGES}, 4, 5),
         ({"distillation": HINTS}, 4, 5),
+        (MUTUAL, 1, 2),
+        (ONLINE, 1, 2),
     ],
-    ids=["1", "3", "6", "none", "cubic", "stages", "hints"],
+    ids=["1", "3", "6", "none", "cubic", "stages", "hints", "mutual", "online"],
 )
 def test_a_trial_ends_when_no_epoch_was_better_for_long_enough(
     sweep: PreparedSweep, changes: dict[str, Any], selected: int, ends: int
@@ -81,6 +87,63 @@ def test_a_trial_ends_when_no_epoch_was_better_for_long_enough(
     assert [report.epochs for report in finished.epochs] == [EPOCHS] * (ends - 1) + [ends]
 
 
+@pytest.mark.parametrize("regime", [AGAIN, ASSISTED], ids=["born_again", "progressive"])
+def test_a_generation_that_ends_early_is_followed_by_the_next(
+    sweep: PreparedSweep, regime: dict[str, Any]
+) -> None:
+    finished = run_trial(trial(**regime), sweep)
+    assert finished.selected_epoch == 3
+    assert [report.epoch for report in finished.epochs] == [1, 2, 3, 4]
+    assert [report.rising for report in finished.epochs] == [True, True, False, False]
+    # The most that can still be: 6 and 6, then 2 and 6; and the last report is the last.
+    assert [report.epochs for report in finished.epochs] == [12, 12, 8, 4]
+    assert [report.counted for report in finished.epochs] == [-5, -4, 1, 2]
+    assert finished.epochs[2].to_count == EPOCHS
+
+
+def test_hints_of_the_last_generation_are_not_counted(sweep: PreparedSweep) -> None:
+    finished = run_trial(trial(distillation=HINTS, **AGAIN), sweep)
+    assert [report.epoch for report in finished.epochs if not report.rising] == [9, 10]
+    assert [report.counted for report in finished.epochs if not report.rising] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "ends"),
+    [
+        # The best of the two, not the first, has to be better.
+        ([(0.1, 0.2), (0.1, 0.3), (0.1, 0.4), (0.1, 0.4)], 4),
+        ([(0.5, 0.2), (0.1, 0.4)], 2),
+    ],
+)
+def test_students_side_by_side_end_together_when_the_best_is_no_better(
+    sweep: PreparedSweep,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: list[tuple[float, float]],
+    ends: int,
+) -> None:
+    values = iter([score for epoch in scores for score in epoch])
+    quality = pupils.quality
+    monkeypatch.setattr(
+        pupils, "quality", lambda *given: {**quality(*given), "macro_f1": next(values)}
+    )
+    finished = run_trial(trial(**MUTUAL), sweep)
+    assert len(finished.epochs) == ends
+    assert finished.selected_epoch == ends - 1
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4])
+@pytest.mark.parametrize("regime", [AGAIN, ASSISTED], ids=["born_again", "progressive"])
+def test_a_trial_that_was_cut_off_knows_where_its_generations_ended(
+    sweep: PreparedSweep, tmp_path: Path, regime: dict[str, Any], epoch: int
+) -> None:
+    config, place = trial(**regime), Checkpoints(tmp_path / "state", 0.0)
+    whole = run_trial(config, sweep)
+    cut_off(config, sweep, place, epoch)
+    heard: list[EpochReport] = []
+    assert_same(whole, run_trial(config, sweep, heard.append, place))
+    assert [report.epoch for report in heard] == list(range(epoch, 5))
+
+
 def test_the_epochs_that_are_done_are_those_of_a_trial_that_does_all(sweep: PreparedSweep) -> None:
     short = run_trial(trial(), sweep)
     whole = run_trial(trial(training={"early_stopping": None}), sweep)
@@ -90,7 +153,7 @@ def test_the_epochs_that_are_done_are_those_of_a_trial_that_does_all(sweep: Prep
         assert np.array_equal(logits, whole.logits[split])
 
 
-@pytest.mark.parametrize("changes", [{}, {"pruning": STAGES}], ids=["plain", "stages"])
+@pytest.mark.parametrize("changes", [{}, {"pruning": STAGES}, MUTUAL, ONLINE])
 def test_a_trial_that_was_cut_off_ends_where_it_would_have(
     sweep: PreparedSweep, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -103,7 +166,7 @@ def test_a_trial_that_was_cut_off_ends_where_it_would_have(
     assert [(report.epoch, report.epochs) for report in heard] == [(last, last)]
 
 
-@pytest.mark.parametrize("changes", [{}, {"pruning": STAGES}], ids=["plain", "stages"])
+@pytest.mark.parametrize("changes", [{}, {"pruning": STAGES}, MUTUAL, AGAIN])
 def test_a_trial_that_had_ended_is_only_evaluated(
     sweep: PreparedSweep,
     tmp_path: Path,
@@ -112,7 +175,7 @@ def test_a_trial_that_had_ended_is_only_evaluated(
 ) -> None:
     config, place = trial(**changes), Checkpoints(tmp_path / "state", 0.0)
     whole = run_trial(config, sweep, checkpoints=place)
-    monkeypatch.setattr(distil_stage, "predict_logits", None)  # used after each epoch
+    monkeypatch.setattr(pupils, "predict_logits", None)  # used after each epoch
     assert_same(whole, run_trial(config, sweep, checkpoints=place))
 
 

@@ -58,6 +58,18 @@ def test_layers_that_cannot_be_computed_again_are_told_of_by_their_key(tmp_path:
     check_family(tiny_config(tmp_path, training=drawn, teacher={"training": again}), tiny.model())
 
 
+def test_assistants_are_copied_from_the_teacher_whatever_the_student_is(tmp_path: Path) -> None:
+    shape = {"layers": 1, "hidden_size": 16, "heads": 2}
+    changes = {
+        "student": {"initial": "scratch", "layers": None, "architecture": shape},
+        "training": {"gradient_checkpointing": True},
+    }
+    regime = {"name": "progressive", "assistants": [{"layers": 1}]}
+    (problem,) = told(tmp_path, albert(), regime=regime, **changes)
+    assert problem.startswith("training.gradient_checkpointing: Albert")
+    check_family(tiny_config(tmp_path, **changes), albert())
+
+
 def test_a_space_that_asks_for_nothing_of_it_suits_every_family(tmp_path: Path) -> None:
     check_family(tiny_config(tmp_path), gpt2())
     check_family(tiny_config(tmp_path), albert())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from kdray import distil_stage
+from kdray import pupils
 from kdray.config.sections import Evaluation
 from kdray.preparation import PreparedSweep, prepare
 from kdray.prune_stage import is_rising, stages
@@ -140,9 +140,9 @@ def test_masks_in_stages_hold_after_every_step(
 def falling_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets each epoch be worse than the one before."""
     values = iter([0.9, 0.8, 0.7, 0.6])
-    quality = distil_stage.quality
+    quality = pupils.quality
     monkeypatch.setattr(
-        distil_stage, "quality", lambda *given: {**quality(*given), "macro_f1": next(values)}
+        pupils, "quality", lambda *given: {**quality(*given), "macro_f1": next(values)}
     )
 
 

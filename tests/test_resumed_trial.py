@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdray import distil_stage, prune_stage
+from kdray import prune_stage, pupils
 from kdray.config.sections import Evaluation
 from kdray.models.building import ModelState, empty_model
 from kdray.preparation import PreparedSweep, prepare
@@ -112,6 +112,79 @@ KINDS: dict[str, dict[str, Any]] = {
         "pruning": {"method": "vocabulary", "ratio": 0.4},
     },
 }
+LATER: dict[str, dict[str, Any]] = {
+    "progressive": {
+        "pruning": {"method": "magnitude", "ratio": 0.6},
+        "regime": {"name": "progressive", "assistants": [{"layers": 1}]},
+    },
+    "born again": {
+        "pruning": {"method": "heads", "ratio": 0.5},
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "born_again", "generations": 2},
+        "training": {"precision": "bfloat16"},
+    },
+    "born again in stages": {
+        "student": {"layers": 2, "embeddings": "frozen"},
+        "pruning": {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "born_again", "generations": 2},
+    },
+    "born again with the mean and two layers": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "born_again", "generations": 2},
+        "training": {"gradient_accumulation": 3, "batch_size": 16},
+    },
+    "born again from new words": {
+        "pruning": {"method": "vocabulary", "ratio": 0.4},
+        "distillation": {"method": "rkd"},
+        "regime": {"name": "born_again", "generations": 2},
+    },
+}
+KINDS |= LATER | {
+    "mutual": {
+        "student": {"initial": "scratch", "layers": None, "architecture": NARROW},
+        "distillation": {"method": "hidden"},
+        "regime": {"name": "mutual", "students": 3},
+    },
+    "mutual with rising masks": {
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": "cubic"},
+        "regime": {"name": "mutual"},
+        "training": {"precision": "bfloat16"},
+    },
+    "mutual with masks in stages": {
+        "student": {"embeddings": "frozen"},
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
+        "distillation": {"method": "attention"},
+        "regime": {"name": "mutual"},
+    },
+    "online": {
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "online"},
+        "training": {"precision": "bfloat16"},
+    },
+    "mutual, several batches a step": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "regime": {"name": "mutual"},
+        "training": {"gradient_accumulation": 3, "batch_size": 16, "precision": "bfloat16"},
+    },
+    "mutual, layers computed again": {
+        "distillation": {"method": "attention"},
+        "regime": {"name": "mutual"},
+        "training": {"gradient_checkpointing": True, "deterministic": True},
+    },
+    "online, layers computed again": {
+        "student": {"pooling": "mean", "head": {"hidden_size": 6}},
+        "distillation": {"method": "multi_level"},
+        "regime": {"name": "online"},
+        "training": {"gradient_checkpointing": True, "gradient_accumulation": 2},
+    },
+    "online in stages": {
+        "student": {"layers": 2},
+        "pruning": {"method": "layers", "ratio": 0.3, "schedule": {"stages": 2}},
+        "regime": {"name": "online", "momentum": 0.9},
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -174,8 +247,20 @@ def test_a_trial_that_was_cut_off_ends_as_if_it_had_not_been(
     cut_off(config, sweep, place, epoch)
     heard: list[EpochReport] = []
     resumed = run_trial(config, sweep, heard.append, place)
-    assert [report.epoch for report in heard] == list(range(epoch, EPOCHS + 1))
+    assert [report.epoch for report in heard] == list(range(epoch, len(whole.epochs) + 1))
     assert_same(whole, resumed)
+
+
+@pytest.mark.parametrize("kind", LATER)
+@pytest.mark.parametrize("epoch", [4, 5, 6])
+def test_a_trial_that_was_cut_off_in_a_later_generation_ends_as_if_it_had_not_been(
+    sweep: PreparedSweep, tmp_path: Path, kind: str, epoch: int
+) -> None:
+    config, place = trial(**LATER[kind]), Checkpoints(tmp_path / "state", 0.0)
+    whole = run_trial(config, sweep)
+    assert [report.epoch for report in whole.epochs] == list(range(1, 2 * EPOCHS + 1))
+    cut_off(config, sweep, place, epoch)
+    assert_same(whole, run_trial(config, sweep, checkpoints=place))
 
 
 def test_an_epoch_that_nobody_was_told_of_is_told_of_again(
@@ -195,7 +280,7 @@ def test_a_trial_that_was_trained_to_its_end_is_only_evaluated(
     config, place = trial(), Checkpoints(tmp_path / "state", 0.0)
     whole = run_trial(config, sweep, checkpoints=place)
     heard: list[EpochReport] = []
-    monkeypatch.setattr(distil_stage, "predict_logits", None)  # used after each epoch
+    monkeypatch.setattr(pupils, "predict_logits", None)  # used after each epoch
     assert_same(whole, run_trial(config, sweep, heard.append, place))
     assert not heard
 
@@ -220,7 +305,7 @@ def test_a_trial_shorter_than_the_interval_writes_nothing(
 
 def with_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a step run out of memory above a number of examples."""
-    made = distil_stage.distillation_terms
+    made = pupils.distillation_terms
 
     def terms(*arguments: Any) -> Callable[..., Any]:
         compute = made(*arguments)
@@ -233,7 +318,7 @@ def with_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return checked
 
-    monkeypatch.setattr(distil_stage, "distillation_terms", terms)
+    monkeypatch.setattr(pupils, "distillation_terms", terms)
 
 
 def test_a_trial_that_runs_out_of_memory_takes_smaller_parts_and_says_so(

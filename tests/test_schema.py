@@ -4,7 +4,7 @@ import pytest
 
 from kdray.config.sections import Evaluation
 from kdray.errors import ConfigError
-from kdray.schema import FAMILIES, options_taken, trial_config
+from kdray.schema import FAMILIES, NAMING, options_taken, trial_config
 from tests.spaces import space
 
 SECTIONS: dict[str, Any] = {
@@ -45,7 +45,7 @@ def test_a_configuration_tells_all_its_problems() -> None:
 def test_the_options_of_every_method_are_its_fields(family: str) -> None:
     for method, section in FAMILIES[family].items():
         assert options_taken(family, method) == frozenset(section.model_fields)
-        assert section.model_fields["method"].default == method
+        assert section.model_fields[NAMING[family]].default == method
 
 
 @pytest.mark.parametrize(("section", "method"), [("training", "x"), ("pruning", ["none"])])

@@ -32,3 +32,28 @@ def test_a_ratio_that_cannot_be_reached_is_told_before_any_sweep(tmp_path: Path)
     space = write_space(tmp_path, pruning=pruning, distillation=distillation)
     with pytest.raises(ConfigError, match=r"width cannot reach ratio 0\.8: .* can be 16, 8"):
         validate_space(space, [])
+
+
+def test_every_regime_is_tried_and_its_generations_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regime = {"choice": ["single", {"name": "born_again", "generations": 2}, "mutual", "online"]}
+    own = {"student": {"layers": 1}, "pruning": {"method": "none", "ratio": None}}
+    own |= {"distillation": {"method": "logit", "alpha": 0.5}}
+    validate_space(write_space(tmp_path, regime=regime, **own), [])
+    printed = capsys.readouterr().out
+    assert "none, logit: ok" in printed
+    for name in ("born_again", "mutual", "online"):
+        assert f"none, logit, {name}: ok" in printed
+    assert "its 2 epochs" in printed
+    assert "regime: one of single, born_again, mutual, online" in printed
+
+
+def test_choices_of_lists_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regime = {"name": "progressive", "assistants": {"choice": [[{"layers": 1}]]}}
+    own = {"student": {"layers": 1}, "pruning": {"method": "none", "ratio": None}}
+    own |= {"distillation": {"method": "logit", "alpha": 0.5}}
+    validate_space(write_space(tmp_path, regime=regime, **own), [])
+    assert "regime.assistants: one of [layers=1]" in capsys.readouterr().out

@@ -8,6 +8,8 @@ from kdray.config.domains import Choice, Domain, Range, grid_values, is_scalar
 
 Choose = Callable[[str, str, Domain], Any]
 Takes = Callable[[str, str], frozenset[str] | None]
+# The keys by one of which a mapping says which other keys it takes.
+NAMING = ("method", "name")
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,14 @@ class _Pen:
         return value
 
     def _mapping(self, node: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
-        if "method" not in node:
+        naming = next((key for key in NAMING if key in node), None)
+        if naming is None:
             return {k: self.resolve(v, f"{name}.{k}", f"{path}.{k}") for k, v in node.items()}
-        method = self.resolve(node["method"], f"{name}.method", f"{path}.method")
+        method = self.resolve(node[naming], f"{name}.{naming}", f"{path}.{naming}")
         taken = self.takes(path.partition(".")[0], method)
-        value = {"method": method}
+        value = {naming: method}
         for key, item in node.items():
-            if key != "method" and (taken is None or key in taken):
+            if key != naming and (taken is None or key in taken):
                 value[key] = self.resolve(item, f"{name}.{key}", f"{path}.{key}")
         return value
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdray.config.domains import Choice, Domain, Range, contains, describe, grid_values, samples
-from kdray.config.drawing import Drawn, Takes, draw, flatten
+from kdray.config.drawing import NAMING, Drawn, Takes, draw, flatten
 from kdray.config.validation import shown
 
 _NOTHING = object()
@@ -69,7 +69,7 @@ def _fits(tree: Any, value: Any) -> bool:
     if isinstance(tree, Mapping):
         return (
             isinstance(value, Mapping)
-            and ("method" in tree or value.keys() == tree.keys())
+            and (any(key in tree for key in NAMING) or value.keys() == tree.keys())
             and all(key in tree and _fits(tree[key], item) for key, item in value.items())
         )
     if isinstance(tree, list):

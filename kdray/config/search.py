@@ -63,7 +63,9 @@ class Median(Section):
     """Stops a trial that is worse than the median of the others in every objective."""
 
     name: Literal["median"] = "median"
-    grace_epochs: int = Field(1, ge=1, description="No trial is stopped before this epoch.")
+    grace_epochs: int = Field(
+        1, ge=1, description="No trial is stopped before this epoch of its last generation."
+    )
     startup_trials: int = Field(5, ge=1, description="Trials that reached an epoch first.")
 
 
@@ -71,7 +73,9 @@ class ParetoAsha(Section):
     """Asynchronous successive halving over several objectives (Schmucker et al., 2021)."""
 
     name: Literal["pareto_asha"] = "pareto_asha"
-    first_rung: int = Field(1, ge=1, description="Epochs before the first comparison, r.")
+    first_rung: int = Field(
+        1, ge=1, description="Epochs of the last generation before the first comparison, r."
+    )
     reduction_factor: float = Field(
         3, gt=1, description="One in this many goes on, η; rungs are at r, r·η, r·η² … epochs."
     )

@@ -38,7 +38,11 @@ class TeacherArchitecture(Architecture):
 
 
 class EarlyStopping(Section):
-    """When a training ends before its last epoch."""
+    """When a training ends before its last epoch.
+
+    Of trainings that follow each other in a regime each ends by itself, and the next one begins;
+    students that train side by side end together, by the best of them.
+    """
 
     patience: int = Field(
         ge=1, description="Epochs without a better one, by the metric that selects the epoch."

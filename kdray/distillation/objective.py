@@ -1,6 +1,6 @@
 """From a method to the named terms of the loss that the training loop minimises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,8 @@ from kdray.models.outputs import Outputs, forward
 from kdray.training.loop import ComputeTerms
 from kdray.training.losses import Truth, class_weights, hard_loss
 
-Teach = Callable[[Batch, int], Outputs]
+# The teacher's outputs, or those of each of several teachers.
+Teach = Callable[[Batch, int], Outputs | tuple[Outputs, ...]]
 
 
 def distillation_terms(
@@ -32,7 +33,8 @@ def distillation_terms(
         method: The method with its options.
         student: The model that is trained.
         match: What `method.match` returned; its projections on the student's device.
-        teach: The teacher's outputs for a batch of the training set, padded to a length.
+        teach: The teacher's outputs for a batch of the training set, padded to a length; of
+            several teachers, whose terms are averaged, a tuple.
         truth: The labels of the training set.
     """
     device = next(student.parameters()).device
@@ -46,14 +48,26 @@ def distillation_terms(
         hard = hard_loss(logits, batch.targets, multi_label, weights, shares.hard_labels)
         if not isinstance(method, Teaching):
             return {"hard": hard}
-        teacher = teach(batch, _positions(batch))
+        told = teach(batch, _positions(batch))
+        teachers = told if isinstance(told, tuple) else (told,)
         if method.hinting(progress):
-            return method.hint_terms(output, teacher, match)
-        soft = method.soft_term(logits, teacher.logits, progress, multi_label, shares.soft_labels)
-        own = method.extra_terms(output, teacher, match)
-        return {"hard": shares.hard * hard, "soft": shares.soft * soft, **own}
+            return _mean([method.hint_terms(output, teacher, match) for teacher in teachers])
+
+        def taught(teacher: Outputs) -> dict[str, Tensor]:
+            soft_labels = shares.soft_labels
+            soft = method.soft_term(logits, teacher.logits, progress, multi_label, soft_labels)
+            return {"soft": shares.soft * soft, **method.extra_terms(output, teacher, match)}
+
+        return {"hard": shares.hard * hard, **_mean([taught(teacher) for teacher in teachers])}
 
     return compute
+
+
+def _mean(terms: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Returns the mean of each term over the teachers."""
+    if len(terms) == 1:
+        return terms[0]
+    return {name: torch.stack([one[name] for one in terms]).mean() for name in terms[0]}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _NAMES = {
     "distillation.method": "distillation",
     "distillation.alpha": "alpha",
     "distillation.temperature": "temperature",
+    "regime.name": "regime",
 }
 
 

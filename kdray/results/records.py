@@ -31,14 +31,16 @@ class EpochReport(_JsonLine):
 
     Attributes:
         epoch: Epochs done, from 1.
-        epochs: Epochs planned; in the last report of a trial that early stopping ends, those done.
+        epochs: Epochs planned, fewer once an earlier generation has ended early; in the last
+            report of a trial that early stopping ends, those done.
         metrics: Validation metrics of the student, and its sizes.
         training: Mean loss, learning rate, the share of each loss term, how many examples the
             teacher was run on in the loop, if it was (`teacher_forward_examples`), and how many
             were trained on at once, if a batch was too large (`micro_batch_size`).
         duration_s: Seconds that the epoch took.
-        rising: Whether pruning, or a stage of hints alone, still went on: such an epoch is not
-            selected, and no trial is stopped for it.
+        rising: Whether pruning, a stage of hints alone, or an earlier generation still went on:
+            such an epoch is not selected, and no trial is stopped for it.
+        before: Epochs of earlier generations and of hints alone: rungs count those after them.
     """
 
     epoch: int
@@ -47,6 +49,17 @@ class EpochReport(_JsonLine):
     training: Mapping[str, float]
     duration_s: float
     rising: bool = False
+    before: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Epochs done that rungs count; 0 or less while none is."""
+        return self.epoch - self.before
+
+    @property
+    def to_count(self) -> int:
+        """Epochs planned that rungs count."""
+        return self.epochs - self.before
 
 
 @dataclass(frozen=True)

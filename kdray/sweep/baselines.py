@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from kdray.reporting.summary import front_ids
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
-from kdray.schema import SweepConfig, options_taken, trial_config
+from kdray.schema import DEFAULTS, SweepConfig, options_taken, trial_config
 from kdray.sweep.failures import failure_of, is_full
 from kdray.sweep.resources import Slot
 from kdray.sweep.trainable import Shared, run_stored
@@ -68,16 +68,17 @@ def run_baselines(
 
 
 def twin(setup: TrialSetup) -> TrialSetup | None:
-    """Returns a trial without its teacher; None for one that has none."""
+    """Returns a trial without its teacher, in one generation; None for one that has none."""
     own = setup.sections["distillation"]
     taken = options_taken("distillation", "none") or frozenset()
     if own["method"] == "none":
         return None
     alone = {key: value for key, value in own.items() if key in taken} | {"method": "none"}
-    parameters = {k: v for k, v in setup.parameters.items() if not k.startswith("distillation.")}
+    taught = ("distillation.", "regime.")
+    parameters = {k: v for k, v in setup.parameters.items() if not k.startswith(taught)}
     return replace(
         setup,
-        sections={**setup.sections, "distillation": alone},
+        sections={**setup.sections, "distillation": alone, "regime": DEFAULTS["regime"]},
         parameters=parameters | {"distillation.method": "none"},
     )
 

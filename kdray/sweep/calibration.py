@@ -20,14 +20,13 @@ from kdray.errors import KdrayError
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
-from kdray.prune_stage import prune, unpruned
+from kdray.prune_stage import build_student, prune, unpruned
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.space_checks import drawable_trainings, sample_sections
 from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
-from kdray.trial import build_student
 
 PROBE_S, PROBE_BATCHES = 2.0, 8
 STEP_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0

@@ -1,11 +1,17 @@
 """The weights of the best epoch of a training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from kdray.config.sections import Training
+
+
+def best_of(values: Sequence[float | None]) -> int:
+    """Returns the place of the first of the highest values; those that are missing are lowest."""
+    known = [-math.inf if value is None or math.isnan(value) else value for value in values]
+    return known.index(max(known))
 
 
 class BestEpoch:

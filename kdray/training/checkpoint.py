@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from kdray.models.building import ModelState
 from kdray.results.folder import written_whole
 from kdray.results.records import EpochReport
 from kdray.training.course import Checkpoints, Course
 from kdray.training.randomness import random_state, set_random_state
 from kdray.training.stepper import Stepper
 
+MASK = "mask."
 FILE, DIGEST = "training.safetensors", "training.sha256"
 
 
@@ -37,6 +40,28 @@ class _Stored:
         prefix = f"{name}/"
         found = self.tensors.items()
         return {key.removeprefix(prefix): t for key, t in found if key.startswith(prefix)}
+
+
+class StepperState:
+    """The state of a training beside another's, with its masks; see `course.Beside`."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors that steps change, and the masks."""
+        masks = self._stepper.masks.items()
+        return self._stepper.tensors() | {f"{MASK}{name}": mask.bool() for name, mask in masks}
+
+    def numbers(self) -> dict[str, Any]:
+        """Returns what steps change besides, for JSON."""
+        return self._stepper.numbers()
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Goes back to what `tensors` and `numbers` returned."""
+        masks = {name: tensor for name, tensor in tensors.items() if name.startswith(MASK)}
+        self._stepper.mask({name.removeprefix(MASK): mask for name, mask in masks.items()})
+        self._stepper.restore(tensors, numbers)
 
 
 def keep(stepper: Stepper, course: Course) -> None:
@@ -71,7 +96,10 @@ def go_on(stepper: Stepper, course: Course) -> None:
     course.epochs = stored.epochs
     course.earlier_s = stored.state["duration_s"]
     course.kept_s = course.duration_s
+    for name, other in course.beside.items():
+        other.restore(stored.part(f"beside.{name}"), stored.state["beside"][name])
     course.best.epoch, course.best.value = stored.state["best"]
+    course.chosen = stored.state["chosen"]
     present = stepper.model.state_dict() | stored.part("best")
     course.best.weights = {name: tensor.detach().clone() for name, tensor in present.items()}
     set_random_state(stored.part("random"), stored.state["random"])
@@ -90,10 +118,32 @@ def kept_shape(course: Course) -> tuple[int, dict[str, Any], dict[str, Tensor]] 
         The epochs done, the model's configuration, and its frozen weights: those of a model that
         was cut during the training.
     """
-    stored = _read(course.checkpoints.folder) if course.checkpoints else None
-    if stored is None or stored.state.get("identity") != course.identity:
+    stored = _own(course)
+    if stored is None:
         return None
     return len(stored.epochs), stored.state["config"], stored.part("frozen")
+
+
+def kept_generation(course: Course) -> tuple[int, int, ModelState | None]:
+    """Returns where a trial was cut off that trains several students one after another.
+
+    Returns:
+        Its generation, the epochs of those before, and the former student who taught it; without a
+        state of the same trial those of the first generation.
+    """
+    stored = _own(course)
+    if stored is None:
+        return 0, 0, None
+    generation, before = stored.state["generation"]
+    shape = stored.state["teacher"]
+    weights = {name: tensor.numpy() for name, tensor in stored.part("teacher").items()}
+    return generation, before, ModelState(weights=weights, **shape) if shape else None
+
+
+def _own(course: Course) -> _Stored | None:
+    stored = _read(course.checkpoints.folder) if course.checkpoints else None
+    same = stored is not None and stored.state.get("identity") == course.identity
+    return stored if same else None
 
 
 def _write(file: Path, stepper: Stepper, course: Course) -> None:
@@ -105,7 +155,9 @@ def _write(file: Path, stepper: Stepper, course: Course) -> None:
         "random": generators,
         "masks": {name: mask.bool() for name, mask in stepper.masks.items()},
         "frozen": _frozen(stepper.model) if course.reshaped else {},
+        "teacher": _weights(course.teacher),
     }
+    parts |= {f"beside.{name}": other.tensors() for name, other in course.beside.items()}
     tensors = {f"{part}/{name}": t for part, found in parts.items() for name, t in found.items()}
     state = {
         "identity": course.identity,
@@ -114,13 +166,30 @@ def _write(file: Path, stepper: Stepper, course: Course) -> None:
         "stepper": stepper.numbers(),
         "random": random,
         "config": config.to_dict(),
+        "chosen": course.chosen,
+        "generation": [course.generation, course.before],
+        "teacher": _shape(course.teacher),
+        "beside": {name: other.numbers() for name, other in course.beside.items()},
     }
     epochs = "\n".join(report.to_json() for report in course.epochs)
     save_file(tensors, file, {"state": json.dumps(state), "epochs": epochs})
 
 
+def _weights(teacher: ModelState | None) -> dict[str, Tensor]:
+    return {name: torch.tensor(array) for name, array in teacher.weights.items()} if teacher else {}
+
+
+def _shape(teacher: ModelState | None) -> dict[str, Any] | None:
+    return {"config": dict(teacher.config), "own_code": teacher.own_code} if teacher else None
+
+
 def _best(stepper: Stepper, course: Course) -> dict[str, Tensor]:
-    """Returns the weights of the best epoch that are neither frozen nor those of the present."""
+    """Returns the weights of the best epoch that are neither frozen nor those of the present.
+
+    All of them, if they are those of a student beside.
+    """
+    if course.chosen:
+        return course.best.weights
     if course.best.epoch == len(course.epochs):
         return {}
     frozen = _frozen(stepper.model)

@@ -4,7 +4,8 @@ A loss is given as named terms, so that the loop can tell what each of them cont
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,6 +47,21 @@ class EpochTraining:
     learning_rate: float
     duration_s: float
     micro_batch_size: int
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One of the models that train side by side.
+
+    Attributes:
+        stepper: From `new_stepper`.
+        dataset: Its training set; all have as many examples of the same lengths.
+        compute_terms: As in `train`.
+    """
+
+    stepper: Stepper
+    dataset: Dataset
+    compute_terms: ComputeTerms
 
 
 def train(
@@ -106,28 +122,65 @@ def train_epochs(
     Raises:
         DivergedError: If the loss is not finite.
     """
-    options = stepper.options
-    again = recomputing(stepper.model, options.gradient_checkpointing)
-    with fast_training(stepper.model), again:
-        for epoch in range(options.epochs) if epochs is None else epochs:
+    some = range(stepper.options.epochs) if epochs is None else epochs
+    lane = Lane(stepper, dataset, compute_terms)
+    train_side_by_side([lane], lambda trained: after_epoch(trained[0]), some)
+
+
+def train_side_by_side(
+    lanes: Sequence[Lane],
+    after_epoch: Callable[[Sequence[EpochTraining]], bool | None],
+    epochs: range,
+) -> None:
+    """Trains models that take each step in turn, so that one may learn from the others of now.
+
+    Args:
+        lanes: The models; with the same seed and batch size all see the same batches.
+        after_epoch: Takes what happened to each in an epoch; if it returns true, or raises, the
+            training of all ends.
+        epochs: Which, from 0.
+
+    Raises:
+        DivergedError: If a loss is not finite.
+    """
+    with ExitStack() as stack:
+        for lane in lanes:
+            model, options = lane.stepper.model, lane.stepper.options
+            stack.enter_context(fast_training(model))
+            stack.enter_context(recomputing(model, options.gradient_checkpointing))
+        for epoch in epochs:
             start = time.perf_counter()
-            with stepper.computing():
-                meter = _train_epoch(stepper, dataset, compute_terms, epoch)
-            done = _summary(epoch + 1, meter, stepper, time.perf_counter() - start)
-            if after_epoch(done):
+            meters = _train_epoch(lanes, epoch)
+            seconds = time.perf_counter() - start
+            trained = [
+                _summary(epoch + 1, meter, lane.stepper, seconds)
+                for lane, meter in zip(lanes, meters, strict=True)
+            ]
+            if after_epoch(trained):
                 break
-    stepper.release()
+    for lane in lanes:
+        lane.stepper.release()
 
 
-def _train_epoch(
-    stepper: Stepper, dataset: Dataset, compute_terms: ComputeTerms, epoch: int
-) -> Meter:
-    stepper.model.train()
+def _train_epoch(lanes: Sequence[Lane], epoch: int) -> list[Meter]:
+    meters = [Meter() for _ in lanes]
+    with ExitStack() as stack:
+        for lane in lanes:
+            stack.enter_context(lane.stepper.computing())
+            lane.stepper.model.train()
+        steps = [_steps(lane, epoch, meter) for lane, meter in zip(lanes, meters, strict=True)]
+        for _ in zip(*steps, strict=True):
+            pass
+    return meters
+
+
+def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
+    """Yields after each step of an epoch."""
+    stepper, dataset, compute_terms = lane.stepper, lane.dataset, lane.compute_terms
     options = stepper.options
     batches = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
     together = options.gradient_accumulation
     order = [batches[i : i + together] for i in range(0, len(batches), together)]
-    meter = Meter()
 
     def compute(index: int, rows: Rows) -> Mapping[str, Tensor]:
         batch = make_batch(dataset, rows, stepper.device)
@@ -142,7 +195,7 @@ def _train_epoch(
         terms = compute_gradient(stepper, some, partial(compute, index))
         stepper.step()
         meter.add(terms)
-    return meter
+        yield
 
 
 def _summary(epoch: int, meter: Meter, stepper: Stepper, duration_s: float) -> EpochTraining:

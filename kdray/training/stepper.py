@@ -17,8 +17,8 @@ from kdray.training.precision import autocast, resolve_precision
 BeforeStep = Callable[["Stepper", int, int], None]
 
 
-def _nothing(stepper: "Stepper", step: int, steps: int) -> None:
-    pass
+def no_more(stepper: "Stepper", step: int, steps: int) -> None:
+    """Does nothing before a step."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Learner:
     model: nn.Module
     extra_modules: Sequence[nn.Module] = ()
     masks: Mapping[str, Tensor] = field(default_factory=dict)
-    before_step: BeforeStep = _nothing
+    before_step: BeforeStep = no_more
 
 
 class Stepper:

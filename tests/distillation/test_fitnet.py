@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdray import distil_stage
+from kdray import pupils
 from kdray.config.sections import Evaluation
 from kdray.distillation.base import Shape
 from kdray.distillation.fitnet import FitNet, hint_loss
@@ -151,12 +151,12 @@ def trial(epochs: int, **options: Any) -> TrialConfig:
 def falling_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets every epoch look worse than the one before."""
     values = iter(np.linspace(0.9, 0.1, 20))
-    measure = distil_stage.quality
+    measure = pupils.quality
 
     def quality(*arguments: Any) -> Mapping[str, float]:
         return {**measure(*arguments), "macro_f1": float(next(values))}
 
-    monkeypatch.setattr(distil_stage, "quality", quality)
+    monkeypatch.setattr(pupils, "quality", quality)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +175,7 @@ def test_no_epoch_that_ends_with_hints_is_selected_or_judged(
 ) -> None:
     finished = run_trial(trial(epochs, **options), sweep)
     assert [report.epoch for report in finished.epochs if report.rising] == hinting
+    assert {report.before for report in finished.epochs} == {len(hinting)}
     assert finished.selected_epoch == len(hinting) + 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from kdray.config.domains import domains_in
 from kdray.config.drawing import enumerate_grid
 from kdray.distillation.base import SoftTeaching
+from kdray.distillation.regimes import REGIMES
 from kdray.distillation.table import DISTILLATION
 from kdray.loading import load_sweep_config
 from kdray.schema import options_taken
@@ -40,3 +41,11 @@ def test_a_space_crosses_its_question_with_all_else_that_is_drawn(name, key, lea
     rest = [{k: v for k, v in point.items() if k != key} for point in points]
     assert all(rest.count(point) == len(values) for point in rest)
     assert all(len(point) == 2 for point in points)
+
+
+def test_the_space_of_regimes_draws_every_regime_with_every_option_of_its_own():
+    config = load_sweep_config(SPACES / "regimes.yaml", [])
+    domains = dict(domains_in(config.space))
+    assert set(domains["regime.name"].options) == set(REGIMES)
+    options = {key for regime in REGIMES.values() for key in regime.model_fields}
+    assert {f"regime.{key}" for key in options} <= domains.keys()

@@ -244,6 +244,7 @@ def test_a_twin_keeps_all_but_the_teacher() -> None:
     assert found.sections == {
         **sections,
         "distillation": {"method": "none", "class_weights": "balanced"},
+        "regime": {"name": "single"},
     }
     assert found.parameters == {"student.layers": 1, "distillation.method": "none"}
     assert own["alpha"] == 0.3

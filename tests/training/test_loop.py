@@ -9,7 +9,13 @@ from kdray.errors import DivergedError
 from kdray.evaluation.quality import quality
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import forward
-from kdray.training.loop import steps_an_epoch, train
+from kdray.training.loop import (
+    Lane,
+    new_stepper,
+    steps_an_epoch,
+    train,
+    train_side_by_side,
+)
 from kdray.training.losses import hard_loss
 from kdray.training.meter import CHECK_INTERVAL, gradient_norms, shares
 from kdray.training.stepper import Learner
@@ -266,3 +272,26 @@ def test_a_training_ends_when_it_is_told_so():
     assert [epoch.learning_rate for epoch in epochs] == pytest.approx([8e-3, 4e-3])
     vector = next(model.parameters())
     assert vector.untyped_storage().nbytes() == vector.numel() * 4
+
+
+def test_models_side_by_side_take_each_step_of_several_batches_in_turn():
+    seen, lanes = [], []
+    changes = {"batch_size": 2, "gradient_accumulation": 2, "gradient_checkpointing": True}
+    options = OPTIONS.model_copy(update=changes)
+    data = tiny.dataset(lengths=(3, 5, 2, 4, 6, 2, 3, 4, 5, 9))
+    for name in "ab":
+        model = tiny.model()
+        terms = label_terms(model, tiny.MULTI)
+
+        def watched(batch, progress, name=name, model=model, terms=terms):
+            assert model.is_activation_checkpointing
+            seen.append((name, batch.rows.tolist()))
+            return terms(batch, progress)
+
+        lanes.append(Lane(new_stepper(Learner(model), data, options), data, watched))
+    train_side_by_side(lanes, lambda trained: trained[0].epoch == 2, range(options.epochs))
+    # 5 batches of 2 are steps of 2, 2 and 1 batches; the second epoch is the last.
+    assert "".join(name for name, _ in seen) == 2 * "aabbaabbab"
+    rows = [[rows for name, rows in seen if name == which] for which in "ab"]
+    assert rows[0] == rows[1]
+    assert not any(lane.stepper.model.is_activation_checkpointing for lane in lanes)

@@ -92,7 +92,7 @@ def standings(
 
     Args:
         history: The reports of each trial.
-        epoch: Epochs done.
+        epoch: Epochs done, those of earlier generations and of hints not counted.
         criteria: What trials are compared in.
         names: The objectives to return.
 
@@ -101,8 +101,8 @@ def standings(
     """
     found = {}
     for trial_id in sorted(history, key=lambda trial_id: (len(trial_id), trial_id)):
-        until = [report for report in history[trial_id] if report.epoch <= epoch < report.epochs]
-        if until and until[-1].epoch == epoch and not until[-1].rising:
+        until = [one for one in history[trial_id] if one.counted <= epoch < one.to_count]
+        if until and until[-1].counted == epoch and not until[-1].rising:
             metrics = best_epoch(until, criteria.selection_metric).metrics
             found[trial_id] = [metrics.get(name, math.nan) for name in names]
     return found

@@ -25,9 +25,9 @@ def stops(options: Median, criteria: Criteria, history: History, trial_id: str) 
     """
     last = history[trial_id][-1]
     ways = criteria.reported_in(last)
-    if not ways or last.epoch < options.grace_epochs or last.epoch >= last.epochs:
+    if not ways or last.counted < options.grace_epochs or last.counted >= last.to_count:
         return False
-    others = standings(history, last.epoch, criteria, list(ways))
+    others = standings(history, last.counted, criteria, list(ways))
     own = np.array(others.pop(trial_id))
     if len(others) < options.startup_trials:
         return False

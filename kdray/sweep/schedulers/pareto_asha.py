@@ -16,7 +16,8 @@ def stops(options: ParetoAsha, criteria: Criteria, history: History, trial_id: s
 
     The stopping variant of asynchronous successive halving: a trial that reaches a rung is compared
     with all that reached it before, and the decision is final. Objectives that its report does not
-    hold, such as latency, are left out; without any it goes on.
+    hold, such as latency, are left out; without any it goes on. Epochs count from those of the last
+    generation after the hints on.
 
     Reference: Schmucker, Donini, Zafar, Salinas and Archambeau, "Multi-objective asynchronous
     successive halving", 2021. https://arxiv.org/abs/2106.12639
@@ -29,9 +30,9 @@ def stops(options: ParetoAsha, criteria: Criteria, history: History, trial_id: s
     """
     last = history[trial_id][-1]
     ways = criteria.reported_in(last)
-    if not ways or last.epoch not in rungs(options, last.epochs):
+    if not ways or last.counted not in rungs(options, last.to_count):
         return False
-    rung = standings(history, last.epoch, criteria, list(ways))
+    rung = standings(history, last.counted, criteria, list(ways))
     return trial_id not in survivors(rung, ways, criteria.reference, options.reduction_factor)
 
 

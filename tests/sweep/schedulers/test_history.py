@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,14 @@ def test_the_past_is_every_trial_on_disk_that_did_not_fail(tmp_path: Path) -> No
     found = past(folder)
     assert sorted(found) == ["0000", "0001"]
     assert json.loads(found["0001"][1].to_json())["metrics"] == {"macro_f1": 0.6, "size_mb": 1.0}
+
+
+def test_epochs_of_earlier_generations_and_of_hints_do_not_count() -> None:
+    made = [
+        replace(report, before=2, rising=report.epoch <= 2)
+        for report in reports([0.9, 0.8, 0.4, 0.5, 0.6], 1.0, epochs=5)
+    ]
+    history = {"0000": made, "0001": reports([0.1, 0.2], 2.0, epochs=3)}
+    assert standings(history, 1, CRITERIA, NAMES) == {"0000": [0.4, 1.0], "0001": [0.1, 2.0]}
+    assert standings(history, 2, CRITERIA, NAMES)["0000"] == [0.5, 1.0]
+    assert "0000" not in standings(history, 3, CRITERIA, NAMES)  # its last epoch

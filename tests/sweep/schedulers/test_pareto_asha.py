@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -127,3 +128,13 @@ def test_the_order_in_which_trials_arrived_does_not_matter() -> None:
             for order in (rung, shuffled)
         }
         assert len(decisions) == 1
+
+
+@pytest.mark.parametrize(("epoch", "stopped"), [(1, False), (3, False), (4, True), (5, False)])
+def test_a_rung_is_an_epoch_of_the_last_generation(epoch: int, stopped: bool) -> None:
+    worse = [
+        replace(report, before=3, rising=report.epoch <= 3)
+        for report in reports([0.35] * epoch, 2.0, epochs=6)
+    ]
+    history: History = {"0000": reports([0.9], 1.0, epochs=3), "0001": worse}
+    assert stops(ParetoAsha(), CRITERIA, history, "0001") == stopped

@@ -81,7 +81,7 @@ def prune(student: Prunable, config: TrialConfig, epoch: int = 0) -> Prunable:
     """
     generator = torch.Generator().manual_seed(config.training.seed)
     for method, stage in stages(config).get(epoch, ()):
-        student = method.prune(student, generator, _first_share(method, stage))
+        student = method.prune(student, generator, method.stage_share(stage))
     return student
 
 
@@ -151,17 +151,7 @@ def reshaped(student: Prunable, config: Mapping[str, Any], frozen: Mapping[str, 
 
 
 def _rising_masks(config: TrialConfig) -> list[MaskPruning]:
-    return [
-        method
-        for method in config.pruning
-        if isinstance(method, MaskPruning) and method.schedule == "cubic"
-    ]
-
-
-def _first_share(method: PruningMethod, stage: int) -> float | None:
-    if isinstance(method, MaskPruning) and method.schedule == "cubic":
-        return 0.0
-    return method.stage_share(stage)
+    return [one for one in config.pruning if isinstance(one, MaskPruning) and one.rises]
 
 
 def _raises(step: int, steps: int) -> int:

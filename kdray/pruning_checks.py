@@ -24,18 +24,12 @@ def pruning_problems(space: Mapping[str, Any]) -> list[Problem]:
     Args:
         space: The searchable sections, their domains parsed and without problems.
     """
-    found = list(_drawable(space))
+    valid = _valid(space)
+    found = _lists(valid)
     problems = []
     for paths, methods in found:
         problems += _order_problems(paths, methods)
-    fewest = min(
-        (
-            sections["training"].epochs
-            for sections in valid_sections(space)
-            if "training" in sections
-        ),
-        default=1,
-    )
+    fewest = min((checked["training"].epochs for _, checked in valid), default=1)
     problems += [
         Problem(
             dotted(path, "schedule.stages"),
@@ -51,15 +45,15 @@ def pruning_problems(space: Mapping[str, Any]) -> list[Problem]:
 
 def cautions(space: Mapping[str, Any]) -> list[str]:
     """Returns a line for each ratio that can be drawn and is higher than what tends to work."""
-    highest: dict[str, tuple[str, float]] = {}
-    for paths, methods in _drawable(space):
+    highest: dict[str, float] = {}
+    for paths, methods in _lists(_valid(space)):
         for path, method in zip(paths, methods, strict=True):
             if isinstance(method, RatioPruning) and method.ratio > BOLD:
                 key = dotted(path, "ratio")
-                highest[key] = max(highest.get(key, ("", 0.0)), (method.method, method.ratio))
+                highest[key] = max(highest.get(key, 0.0), method.ratio)
     return [
         f"{key}: up to {ratio:g} may be drawn; quality often collapses above {BOLD:g}"
-        for key, (_, ratio) in highest.items()
+        for key, ratio in highest.items()
     ]
 
 
@@ -76,8 +70,9 @@ def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
     Raises:
         ConfigError: If the layers of a student cannot be matched after its pruning.
     """
-    pruned = [methods for _, methods in _drawable(space)]
-    valid = valid_sections(space)
+    sampled = _valid(space)
+    pruned = [methods for _, methods in _lists(sampled)]
+    valid = [checked for _, checked in sampled]
     regimes = list({repr(one["regime"]): one["regime"] for one in valid}.values())
     needs, seen = Needs(), set[str]()
     for sections in valid:
@@ -119,10 +114,11 @@ def reach_problems(space: Mapping[str, Any], teacher: Any) -> list[Problem]:
         space: The searchable sections, their domains parsed and without problems.
         teacher: The teacher's transformers configuration.
     """
-    if all(sections["student"].initial != "teacher_layers" for sections in valid_sections(space)):
+    valid = _valid(space)
+    if all(checked["student"].initial != "teacher_layers" for _, checked in valid):
         return []
     problems = []
-    for paths, methods in _drawable(space):
+    for paths, methods in _lists(valid):
         for path, method in zip(paths, methods, strict=True):
             try:
                 method.check(teacher)
@@ -140,18 +136,24 @@ def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
 
 def valid_sections(space: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns every sample of the searchable sections, checked, that has no problem."""
-    found = [checked_sections(sections) for sections in sample_sections(space)]
-    return [sections for sections, problems in found if not problems]
+    return [checked for _, checked in _valid(space)]
 
 
-def _drawable(space: Mapping[str, Any]) -> list[tuple[list[str], tuple[PruningMethod, ...]]]:
-    """Returns every list of methods that is sampled, each with its dotted keys."""
-    found = {}
-    for sections in sample_sections(space):
-        checked, problems = checked_sections(sections)
-        if not problems:
-            paths = [path for path, _ in pruning_list(sections["pruning"])]
-            found[repr(checked["pruning"])] = (paths, checked["pruning"])
+def _valid(space: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Returns every sample that has no problem, as it is drawn and checked."""
+    found = [(sections, *checked_sections(sections)) for sections in sample_sections(space)]
+    return [(sections, checked) for sections, checked, problems in found if not problems]
+
+
+def _lists(valid: Iterable[tuple[Any, Any]]) -> list[tuple[list[str], tuple[PruningMethod, ...]]]:
+    """Returns every list of methods of these samples once, each with its dotted keys."""
+    found = {
+        repr(checked["pruning"]): (
+            [path for path, _ in pruning_list(sections["pruning"])],
+            checked["pruning"],
+        )
+        for sections, checked in valid
+    }
     return list(found.values())
 
 

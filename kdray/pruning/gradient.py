@@ -11,11 +11,11 @@ from torch.func import functional_call
 from kdray.data.batches import Batch
 from kdray.pruning.base import Prunable
 from kdray.pruning.calibration import CALIBRATION_BATCH, calibrating, calibration_batches
-from kdray.pruning.masking import MaskPruning, lowest_removed
+from kdray.pruning.masking import ScopedPruning
 from kdray.training.losses import hard_loss
 
 
-class Gradient(MaskPruning):
+class Gradient(ScopedPruning):
     r"""Remove the weights whose loss the task would hardly feel.
 
     Importance of a weight: :math:`\sum_b |w \cdot \partial L_b / \partial w|` over calibration
@@ -29,9 +29,6 @@ class Gradient(MaskPruning):
     """
 
     method: Literal["gradient"] = "gradient"
-    scope: Literal["global", "layer"] = Field(
-        "global", description="Compare all weights with each other, or only within a matrix."
-    )
     batches: int = Field(8, ge=1, description="Calibration batches, of 16 training texts each.")
 
     def importances(
@@ -44,13 +41,6 @@ class Gradient(MaskPruning):
                 for name, gradient in _gradients(student, weights, batch).items():
                     scores[name] += (weights[name] * gradient).abs()
         return scores
-
-    def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-        """Returns masks over all weights together, or matrix by matrix."""
-        if self.scope == "global":
-            return lowest_removed(scores, share)
-        parts = [lowest_removed({name: score}, share) for name, score in scores.items()]
-        return {name: mask for part in parts for name, mask in part.items()}
 
 
 def _gradients(student: Prunable, weights: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

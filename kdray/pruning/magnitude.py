@@ -1,15 +1,13 @@
 """Magnitude pruning."""
 
-from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
 from torch import Generator, Tensor
 
-from kdray.pruning.masking import MaskPruning, lowest_removed
+from kdray.pruning.masking import ScopedPruning
 
 
-class Magnitude(MaskPruning):
+class Magnitude(ScopedPruning):
     """Remove the weights of smallest absolute value.
 
     Importance of a weight: :math:`|w|`.
@@ -19,17 +17,7 @@ class Magnitude(MaskPruning):
     """
 
     method: Literal["magnitude"] = "magnitude"
-    scope: Literal["global", "layer"] = Field(
-        "global", description="Compare all weights with each other, or only within a matrix."
-    )
 
     def importance(self, weight: Tensor, generator: Generator) -> Tensor:
         """Returns :math:`|w|`."""
         return weight.abs()
-
-    def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-        """Returns masks over all weights together, or matrix by matrix."""
-        if self.scope == "global":
-            return lowest_removed(scores, share)
-        parts = [lowest_removed({name: score}, share) for name, score in scores.items()]
-        return {name: mask for part in parts for name, mask in part.items()}

@@ -7,7 +7,7 @@ import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -58,6 +58,15 @@ class MaskPruning(RatioPruning):
             weights[name].mul_(mask)
         return replace(student, masks={**student.masks, **both})
 
+    @property
+    def rises(self) -> bool:
+        """Whether the masks rise step by step during the training."""
+        return self.schedule == "cubic"
+
+    def stage_share(self, stage: int) -> float | None:
+        """Returns the share to have removed by a stage, from 1; nothing yet where masks rise."""
+        return 0.0 if self.rises else super().stage_share(stage)
+
     def importances(
         self, student: Prunable, weights: Mapping[str, Tensor], generator: Generator
     ) -> dict[str, Tensor]:
@@ -83,6 +92,21 @@ class MaskPruning(RatioPruning):
             gone = earlier.get(name)
             found[name] = kept if gone is None else kept.masked_fill(gone == 0, -math.inf)
         return found
+
+
+class ScopedPruning(MaskPruning):
+    """A method that compares all weights with each other, or only those of a matrix."""
+
+    scope: Literal["global", "layer"] = Field(
+        "global", description="Compare all weights with each other, or only within a matrix."
+    )
+
+    def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+        """Returns masks over all weights together, or matrix by matrix."""
+        if self.scope == "global":
+            return lowest_removed(scores, share)
+        parts = [lowest_removed({name: score}, share) for name, score in scores.items()]
+        return {name: mask for part in parts for name, mask in part.items()}
 
 
 def prunable_weights(

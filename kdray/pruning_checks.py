@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from kdray.config.validation import dotted
 from kdray.distillation.base import DistillationMethod, Shape
 from kdray.distillation.regimes import Regime
@@ -12,7 +10,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.models.outputs import Needs
 from kdray.pruning.base import PruningMethod, RatioPruning
 from kdray.schema import checked_sections, pruning_list
-from kdray.space_checks import sample_sections, student_shape
+from kdray.space_checks import matched, sample_sections, student_shape
 
 # The literature sees quality collapse above it.
 BOLD = 0.8
@@ -99,8 +97,7 @@ def _taught(regimes: Iterable[Regime], pupil: Shape, teacher: Shape) -> list[Sha
 
 def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
     try:
-        with torch.device("meta"):  # projections without memory and without random numbers
-            match = method.match(student, teacher)
+        match = matched(method, student, teacher)
     except ValueError as error:
         message = f"{error}; pruning may leave a student of {student.layers} layers"
         raise ConfigError([Problem("distillation.layer_mapping", message)]) from error

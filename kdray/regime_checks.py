@@ -8,15 +8,13 @@ from dataclasses import replace
 from itertools import islice, product
 from typing import Any
 
-import torch
-
 from kdray.config.validation import dotted
 from kdray.distillation.base import DistillationMethod, Shape
 from kdray.distillation.regimes import Regime
 from kdray.errors import Problem
 from kdray.pruning.base import PruningMethod
 from kdray.pruning_checks import layers_left, valid_sections
-from kdray.space_checks import student_shape
+from kdray.space_checks import matched, student_shape
 
 WHERE = "regime.name"
 
@@ -82,9 +80,8 @@ def _misfits(
     except ValueError as error:
         return [Problem("regime.assistants", str(error))]
     try:
-        with torch.device("meta"):  # projections without memory and without random numbers
-            for learner, teacher in lessons:
-                method.match(learner, teacher)
+        for learner, teacher in lessons:
+            matched(method, learner, teacher)
     except ValueError as error:
         message = f"{regime.name} cannot teach by {method.method}: {error}"
         return [Problem(WHERE, message)]

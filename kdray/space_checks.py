@@ -12,7 +12,7 @@ from kdray.config.domains import Choice, Range, combined, describe, samples
 from kdray.config.sections import Student, Teacher, Training
 from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
-from kdray.distillation.base import DistillationMethod, Shape, Teaching
+from kdray.distillation.base import DistillationMethod, Match, Shape, Teaching
 from kdray.distillation.regimes import Regime
 from kdray.errors import Problem
 from kdray.schema import (
@@ -156,12 +156,21 @@ def shape_problems(
         message = f"must be at most the teacher's {teacher.layers}, but got {shape.layers}"
         return [Problem("student.layers", message)]
     try:
-        with torch.device("meta"):  # projections without memory and without random numbers
-            method.match(shape, teacher)
+        matched(method, shape, teacher)
     except ValueError as error:
         key = "layer_mapping" if "layer_mapping" in type(method).model_fields else "method"
         return [Problem(dotted("distillation", key), str(error).removeprefix("layer_mapping "))]
     return []
+
+
+def matched(method: DistillationMethod, student: Shape, teacher: Shape) -> Match:
+    """Returns what a method matches, with projections that take no memory and no random numbers.
+
+    Raises:
+        ValueError: If the method cannot match these two.
+    """
+    with torch.device("meta"):
+        return method.match(student, teacher)
 
 
 def architecture_shape(teacher: Teacher | None) -> Shape | None:

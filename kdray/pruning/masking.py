@@ -13,22 +13,16 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from kdray.pruning.base import Prunable, RatioPruning
+from kdray.pruning.base import Prunable, PruningMethod, RatioPruning
 from kdray.pruning.schedule import Schedule
 
 PRESERVED = ("*norm*", "*classifier*", "*pooler*", "*embeddings*")
 
 
-class MaskPruning(RatioPruning):
+class WeightPruning(PruningMethod):
     """A method that removes single weights of the linear layers."""
 
     masks_weights: ClassVar[bool] = True
-    ratio: float = Field(0.5, ge=0, lt=1, description="Share of the prunable weights to remove.")
-    schedule: Schedule = Field(
-        "one_shot",
-        description="one_shot; cubic: masks rise in the first half of the training; or "
-        "{stages: n}: in n stages with training between them.",
-    )
     preserve: list[str] = Field(
         default_factory=lambda: list(PRESERVED),
         description="Patterns of modules that are never pruned.",
@@ -36,6 +30,17 @@ class MaskPruning(RatioPruning):
     include: list[str] = Field(
         default_factory=list,
         description="Patterns of modules that are pruned all the same, embeddings too.",
+    )
+
+
+class MaskPruning(WeightPruning, RatioPruning):
+    """A method that removes a share of these weights, the least important first."""
+
+    ratio: float = Field(0.5, ge=0, lt=1, description="Share of the prunable weights to remove.")
+    schedule: Schedule = Field(
+        "one_shot",
+        description="one_shot; cubic: masks rise in the first half of the training; or "
+        "{stages: n}: in n stages with training between them.",
     )
 
     def prune(

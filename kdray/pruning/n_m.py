@@ -2,18 +2,18 @@
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
-from kdray.pruning.base import Prunable, PruningMethod
-from kdray.pruning.masking import PRESERVED, prunable_weights
+from kdray.pruning.base import Prunable
+from kdray.pruning.masking import WeightPruning, prunable_weights
 from kdray.pruning.rows import lowest_of_rows
 
 
-class NM(PruningMethod):
+class NM(WeightPruning):
     """Keep the n weights of largest absolute value of each m consecutive weights of a row.
 
     The share to remove follows, 1 − n / m, and with it there is no ratio. A row whose length is no
@@ -24,18 +24,9 @@ class NM(PruningMethod):
     Scratch", 2021. https://arxiv.org/abs/2102.04010
     """
 
-    masks_weights: ClassVar[bool] = True
     method: Literal["n_m"] = "n_m"
     n: int = Field(2, ge=1, description="Weights that stay of each group; less than m.")
     m: int = Field(4, ge=2, description="Consecutive weights of a group.")
-    preserve: list[str] = Field(
-        default_factory=lambda: list(PRESERVED),
-        description="Patterns of modules that are never pruned.",
-    )
-    include: list[str] = Field(
-        default_factory=list,
-        description="Patterns of modules that are pruned all the same, embeddings too.",
-    )
 
     @model_validator(mode="after")
     def _some_of_a_group_go(self) -> "NM":

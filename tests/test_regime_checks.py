@@ -14,8 +14,8 @@ from kdray.results.folder import SweepFolder
 from kdray.schema import completed, options_taken, trial_config
 from kdray.trial_folder import load_setup
 from tests import tiny
+from tests.kinds_of_trials import SECTIONS
 from tests.spaces import space, told
-from tests.test_resumed_trial import SECTIONS
 from tests.tiny_sweep import tiny_config
 
 

@@ -158,7 +158,7 @@ ROWS = ("train_rows", "validation_rows", "test_rows")
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_and_the_same_results(output: Path) -> None:
     found = []
-    for name in ("once", "again"):
+    for name in ("seeded", "seeded-again"):
         config = tiny_config(output, name=name, resources={"max_concurrent_trials": 1})
         folder = SweepFolder(output / name)
         run_sweep(config, folder, Launch(""), Console(file=io.StringIO()))

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from kdray.changes import check_unchanged, differences, study_differences
-from kdray.commands import resume_sweep
+from kdray.commands.sweeps import resume_sweep
 from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
 from kdray.results.folder import SweepFolder, write_text

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from kdray.commands import show_end
+from kdray.commands.sweeps import show_end
 from kdray.locations import past_config
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult

@@ -1,0 +1,48 @@
+"""A sweep's front and a student's metrics, as they are printed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kdray.results.folder import SweepFolder
+
+FRONT_COLUMNS = {
+    "trial": "trial",
+    "macro-F1, test": "macro-F1",
+    "accuracy, test": "accuracy",
+    "size (MB)": "MB",
+    "retention": "retention",
+    "speed-up": "speed-up",
+    "layers": "layers",
+    "pruning": "pruning",
+    "distillation": "distillation",
+    "regime": "regime",
+}
+
+
+def show_front(folder: SweepFolder, console: Console) -> None:
+    """Prints the headline and the front of a sweep; the report has more columns."""
+    from kdray.reporting.report import report_context
+
+    context = report_context(folder)
+    console.print(context["headline"], style="bold", highlight=False)
+    shown = [i for i, c in enumerate(context["front"]["columns"]) if c["name"] in FRONT_COLUMNS]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index in shown:
+        column = context["front"]["columns"][index]
+        justify: Any = "right" if column["numeric"] else "left"
+        table.add_column(FRONT_COLUMNS[column["name"]], justify=justify, no_wrap=True)
+    for row in context["front"]["rows"]:
+        table.add_row(*[row["cells"][index] for index in shown])
+    console.print(table)
+    console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def print_metrics(metrics: Mapping[str, float], console: Console) -> None:
+    """Prints metrics, one a line."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}")
+    console.print(table)

@@ -1,0 +1,25 @@
+"""`kdray report`."""
+
+from rich.console import Console
+
+from kdray.commands.fronts import show_front
+from kdray.locations import sweep_folder
+from kdray.reporting.reading import read_summary, read_trials
+
+
+def remake_report(folder: str) -> None:
+    """Writes tables and report of a sweep again, from its trial folders."""
+    from kdray.reporting.report import write_report
+    from kdray.reporting.summary import write_tables
+
+    target = sweep_folder(folder)
+    busy = sum(result.duration_s for result in target.results())
+    seconds, runs = busy, {}
+    if target.summary_json.exists():
+        seconds, rows = read_summary(target)["duration_s"], read_trials(target)
+        ids = rows["mlflow_run_id"].fillna("")
+        runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
+    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs)
+    write_report(target)
+    target.share(target.root)
+    show_front(target, Console())

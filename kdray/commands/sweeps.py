@@ -1,0 +1,73 @@
+"""`kdray sweep` and `kdray resume`."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from kdray.changes import check_unchanged
+from kdray.commands.fronts import show_front
+from kdray.errors import StoppedError
+from kdray.locations import past_config, sweep_folder
+from kdray.reporting.reading import read_sweep
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig
+
+if TYPE_CHECKING:
+    from kdray.sweep.run import Swept
+
+
+def launch_sweep(
+    config: SweepConfig, folder: SweepFolder, command: str, address: str | None
+) -> None:
+    """Runs a sweep, or goes on with the one in its folder, and prints its front."""
+    from kdray.sweep.joining import make_ready
+
+    make_ready(address)
+    from kdray.sweep.starting import preload, start_ray
+
+    preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))
+    start_ray(address)
+    from kdray.sweep.run import Launch, run_sweep
+
+    console = Console()
+    show_end(run_sweep(config, folder, Launch(command, address), console), folder, console)
+
+
+def resume_sweep(
+    folder: str, trials: int | None, address: str | None, as_begun: bool = False
+) -> None:
+    """Goes on with a sweep where it was cut off.
+
+    Args:
+        folder: Its folder.
+        trials: Trials in all, if others than before.
+        address: A Ray cluster's address.
+        as_begun: Whether the search-space file may have changed since; the sweep goes on as begun.
+
+    Raises:
+        ConfigError: If the folder holds no sweep, or its file has changed.
+    """
+    more = [f"search.trials={trials}"] if trials is not None else []
+    target = sweep_folder(folder, writable=True)
+    config = past_config(target, more)
+    if not as_begun:
+        check_unchanged(config, read_sweep(target).get("source") or {})
+    launch_sweep(config, target, "", address)
+
+
+def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:
+    """Prints the front, and how to go on with a sweep that was cut off.
+
+    Raises:
+        StoppedError: If it was cut off.
+    """
+    show_front(folder, console)
+    if ended.unrecorded:
+        Console(stderr=True).print(
+            f"warning: MLflow could not record all of it: {ended.unrecorded}", soft_wrap=True
+        )
+    if not ended.complete:
+        raise StoppedError(
+            f"stopped before the end; go on with `kdray resume {shlex.quote(folder.address)}`"
+        )

@@ -44,6 +44,7 @@ HOMES = {
     "optuna": {"sweep"},
     "mlflow": {"tracking"},
     "matplotlib": {"reporting"},
+    "plotly": {"reporting"},
     "jinja2": {"reporting"},
     "typer": {"cli"},
 }

@@ -16,3 +16,7 @@ Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, as often as you like.")
 ]
 Folder = Annotated[str, typer.Argument(help="A sweep's folder, runs/NAME, or its URI.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document; what else is said goes to stderr.")
+]

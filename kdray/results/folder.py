@@ -63,6 +63,16 @@ class SweepFolder:
         return self.root / "errors.json"
 
     @property
+    def importance_json(self) -> Path:
+        """Importance of each drawn parameter for each objective."""
+        return self.root / "importance.json"
+
+    @property
+    def confirmation_json(self) -> Path:
+        """What the students of the front reach with other seeds."""
+        return self.root / "confirmation.json"
+
+    @property
     def optuna_log(self) -> Path:
         """The journal of the Optuna study."""
         return self.root / "optuna.log"

@@ -1,0 +1,34 @@
+"""How commands speak: to people, to people in a hurry, to machines."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+
+def progress_console(quiet: bool = False, as_json: bool = False) -> Console:
+    """Returns where a command says what it is doing.
+
+    Args:
+        quiet: Nowhere.
+        as_json: To stderr, because stdout is one JSON document.
+    """
+    return Console(stderr=as_json, quiet=quiet)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as one JSON document on stdout; a number that is none, as NaN, as null."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    sys.stdout.write(f"{text}\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    if hasattr(value, "item"):  # a number of numpy's
+        return _finite(value.item())
+    missing = isinstance(value, float) and value - value != 0
+    return None if missing else value

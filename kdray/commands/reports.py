@@ -1,5 +1,7 @@
 """`kdray report`."""
 
+from typing import Any
+
 from rich.console import Console
 
 from kdray.commands.fronts import show_front
@@ -21,11 +23,13 @@ def write_again(target: SweepFolder) -> None:
     from kdray.reporting.summary import write_tables
 
     busy = sum(result.duration_s for result in target.results())
-    seconds, runs = busy, {}
+    before: dict[str, Any] = {}
+    runs: dict[str, str] = {}
     if target.summary_json.exists():
-        seconds, rows = read_summary(target)["duration_s"], read_trials(target)
+        before, rows = read_summary(target), read_trials(target)
         ids = rows["mlflow_run_id"].fillna("")
         runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
-    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs)
+    seconds, complete = before.get("duration_s", busy), before.get("complete")
+    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs, complete=complete)
     write_report(target)
     target.share(target.root)

@@ -6,7 +6,7 @@ teacher stays as it is, and its outputs are those of the sweep.
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -83,6 +83,8 @@ def run_missing(
                 queue.work_through([replace(one, threads=slot.threads) for one in missing])
         except KeyboardInterrupt:
             return False
+        with suppress(OSError):  # what a stopped sweep goes on from is in it
+            (folder.root / "checkpoints").rmdir()
     if queue.is_full:
         raise SweepError(
             f"no space is left on the disk of {folder.root}; what is finished is kept; make room "

@@ -17,10 +17,11 @@ from kdray.config.drawing import flatten
 from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.evaluation.metrics import fixed_bounds
 from kdray.preparation import read_data
+from kdray.reporting.reading import read_summary
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
 from kdray.results.feasibility import Bounds, is_feasible
-from kdray.results.folder import SweepFolder
+from kdray.results.folder import SweepFolder, write_json
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.baselines import run_baselines
@@ -111,6 +112,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
     with held(folder.optuna_log):
         with _begun(config, folder, launch, slot):
             prepared = prepare_sweep(config, folder, launch.address, min(1.0, slot.gpus), say)
+        _reopen(folder)
         folder.share(folder.root)
         study = open_study(config, folder, config.seed + len(folder.results()))
         learn(study, config, say)
@@ -132,7 +134,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         complete = out_of_time or len(folder.results()) >= trials
         if complete and not searcher.halted and config.evaluation.baselines:
             # What is known so far, should the baselines take long or be cut off.
-            tabulate(folder, record, before + time.monotonic() - start)
+            tabulate(folder, record, before + time.monotonic() - start, complete=False)
             complete = run_baselines(config, shared, slot, begun, say)
         summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     if searcher.halted:
@@ -154,6 +156,12 @@ def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot)
         raise
 
 
+def _reopen(folder: SweepFolder) -> None:
+    """Writes down that a sweep is not at its end, should it be killed before it is again."""
+    if folder.summary_json.exists():
+        write_json(folder.summary_json, read_summary(folder) | {"complete": False})
+
+
 def finish(
     config: SweepConfig, folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
 ) -> dict[str, Any]:
@@ -161,17 +169,20 @@ def finish(
     if complete:
         folder.remove(folder.root / "checkpoints")
     drop_dominated(config, folder, {result.trial_id: result for result in folder.results()})
-    summary = tabulate(folder, record, seconds)
+    summary = tabulate(folder, record, seconds, complete)
     folder.fetch(*(folder.student(trial_id) for trial_id in summary["front"]))
     record.finish(summary, complete)
     folder.share(folder.root)
     return summary
 
 
-def tabulate(folder: SweepFolder, record: SweepRecord, seconds: float) -> dict[str, Any]:
+def tabulate(
+    folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
+) -> dict[str, Any]:
     """Writes tables and report, and returns the summary."""
     busy = sum(result.duration_s for result in folder.results())
-    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=record.flush())
+    runs = record.flush()
+    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=runs, complete=complete)
     write_report(folder)
     return summary
 

@@ -121,7 +121,7 @@ def _answer(
     judged = Judged([results[i] for i in front], config.objectives, config.constraints, metric)
     found = verdict(judged, trials) if all(trials.values()) else None
     said = None if found is None else {**vars(found), "keeps_place": found.keeps_place}
-    return {"sweep": target.name, "metric": metric, "trials": rows, "winner": said}
+    return {"sweep": target.name, "metric": metric, "trials": rows, "verdict": said}
 
 
 def _show(answer: Mapping[str, Any], console: Console) -> None:
@@ -131,8 +131,8 @@ def _show(answer: Mapping[str, Any], console: Console) -> None:
         for run in row["failed"]:
             say(f"{row['trial_id']} failed with seed {run['seed']}: {run['error']}")
     say(NOTE)
-    if answer["winner"]:
-        say(answer["winner"]["said"], style="bold")
+    if answer["verdict"]:
+        say(answer["verdict"]["said"], style="bold")
 
 
 def _table(answer: Mapping[str, Any]) -> Table:

@@ -209,8 +209,8 @@ def _place(told: Verdict, judged: Judged) -> str:
 
 def _luck(told: Verdict, judged: Judged, found: Interval) -> str:
     shown = measured(judged.metric, told.luck)
-    if told.luck <= 0:
+    if told.luck <= 0 or shown == measured(judged.metric, 0.0):
         return "none of it was luck"
     if told.luck <= found.half_width:
-        return f"{shown} of it may have been luck, no more than the interval is wide to one side"
+        return f"{shown} of it may have been luck, which is within the interval"
     return f"{shown} of it was luck"

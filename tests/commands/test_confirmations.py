@@ -69,7 +69,7 @@ def test_machines_get_one_document(
     assert answer["trials"][0]["validation"] == pytest.approx(
         {"mean": 0.6, "half_width": 1.2706, "runs": 2}, abs=1e-4
     )
-    assert answer["winner"]["winner"] in read_summary(confirmed)["front"]
+    assert answer["verdict"]["winner"] in read_summary(confirmed)["front"]
 
 
 def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(

@@ -80,7 +80,8 @@ def test_what_of_a_winners_value_was_luck_is_said() -> None:
 
 def test_luck_within_the_interval_is_no_more_than_a_maybe() -> None:
     found = judge(t0001=[0.5, 0.5], t0002=[0.76, 0.8], t0003=[0.82, 0.82])
-    assert "0.020 of it may have been luck" in found.said
+    assert "0.020 of it may have been luck, which is within the interval" in found.said
+    assert "none of it" in judge(t0001=[0.5], t0002=[0.7999], t0003=[0.82]).said
 
 
 def test_a_winner_that_others_dominate_with_other_seeds_loses_its_place() -> None:

@@ -222,9 +222,11 @@ def test_ctrl_c_leaves_baselines_to_a_resume(output: Path, monkeypatch: pytest.M
         patched.setattr(beside, "_stored", _hanging)
         swept, folder = sweep(config, output, _Interrupting())
     assert not swept.complete
+    assert swept.summary["complete"] is False
     assert swept.summary["baselines"]["0000"]["status"] == "not_run"
     swept, _ = sweep(config, output)
     assert swept.complete
+    assert swept.summary["complete"] is True
     assert swept.summary["baselines"]["0000"]["status"] == "completed"
     assert read_summary(folder) == swept.summary
 

@@ -62,8 +62,7 @@ def overview(folder: SweepFolder) -> Overview:
     try:
         return _read(folder, changed, disk_mb)
     except _UNREADABLE as error:
-        reason = str(error).strip().splitlines()
-        note = reason[0] if reason else type(error).__name__
+        note = " ".join([f"{type(error).__name__}:", *str(error).split()])
         return Overview(folder.name, "unreadable", changed, disk_mb, notes=[note])
 
 

@@ -47,7 +47,7 @@ def is_held(file: Path) -> bool | None:
         return False
     try:
         with file.open("r+b") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may look too
     except BlockingIOError:
         return True
     except OSError as error:

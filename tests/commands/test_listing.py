@@ -10,11 +10,15 @@ import pytest
 from rich.console import Console
 
 from kdray import cli
+from kdray.commands.listing import list_sweeps
 from kdray.commands.overview import megabytes
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder, write_json
 from kdray.sweep.lock import held
+from kdray.sweep.preparing import prepare_here
+from kdray.sweep.run import Launch, run_sweep
 from tests.conftest import Tiny
+from tests.tiny_sweep import tiny_config
 
 pytestmark = pytest.mark.ray
 
@@ -122,14 +126,25 @@ def test_a_sweep_that_was_cleared_can_be_told_of_taken_from_and_done_again(
 def test_a_sweep_that_was_cleared_goes_on_with_outputs_that_are_computed_again(
     folder: SweepFolder, swept: Tiny
 ) -> None:
-    from kdray.sweep.preparing import prepare_here
-
     folder.remove(folder.teacher_outputs)
     examples = read_verification(folder)["forward_examples"]
     prepare_here(swept.config, folder, Console(quiet=True).print)
     files = {path.name for path in folder.teacher_outputs.iterdir()}
     assert files == {path.name for path in swept.folder.teacher_outputs.iterdir()}
     assert read_verification(folder)["forward_examples"] == examples + 200
+
+
+def test_a_sweep_that_was_cleared_is_resumed_with_more_trials(output: Path, swept: Tiny) -> None:
+    folder = SweepFolder(output / "cleared")
+    shutil.copytree(swept.folder.root, folder.root)
+    folder.tracking_json.unlink()
+    list_sweeps(str(folder.root), clean=True)
+    assert not folder.teacher_outputs.exists()
+    more = tiny_config(output, search={"trials": 4}, tracking={"experiment": "cleared"})
+    run_sweep(more, folder, Launch(""), Console(quiet=True))
+    assert [one.status for one in folder.results()] == ["completed"] * 4
+    assert folder.results()[:3] == swept.folder.results()
+    assert list(folder.teacher_outputs.glob("*.npy"))
 
 
 def test_a_sweep_that_is_being_run_is_left_alone(

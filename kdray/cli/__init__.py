@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from kdray import __version__
-from kdray.cli import running, spaces, students
+from kdray.cli import folders, running, spaces, students
 from kdray.cli.app import app
 from kdray.errors import KdrayError
 
-__all__ = ["app", "main", "running", "spaces", "students"]
+__all__ = ["app", "folders", "main", "running", "spaces", "students"]
 
 
 @app.callback(invoke_without_command=True)

@@ -40,6 +40,7 @@ def write_tables(
     duration_s: float,
     busy_s: float,
     run_ids: Mapping[str, str] | None = None,
+    complete: bool | None = None,
 ) -> dict[str, Any]:
     """Writes `trials.csv` and `summary.json` from the results in the folder.
 
@@ -48,6 +49,7 @@ def write_tables(
         duration_s: Seconds from the start of the sweep to its end.
         busy_s: Seconds that its slots were at work, over all slots.
         run_ids: MLflow run of each trial, by the trial's id.
+        complete: Whether the sweep came to its end; None where that is not known.
 
     Returns:
         What is in `summary.json`.
@@ -77,6 +79,7 @@ def write_tables(
         "teacher_outputs": verification.get("teacher_outputs", {}),
         "duration_s": duration_s,
         "busy_s": busy_s,
+        **({} if complete is None else {"complete": complete}),
     }
     rows = [
         _row(result, front, (run_ids or {}).get(result.trial_id))

@@ -4,6 +4,7 @@ import multiprocessing
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +141,17 @@ def test_a_baseline_is_shared_beside_its_trial_and_leaves_the_trials_student_alo
     assert (there.student("0000") / "model.safetensors").read_text() == "weights"
 
 
-def test_a_baseline_whose_result_is_not_there_yet_is_none(
-    output: str, elsewhere: Callable[[], None]
+@pytest.mark.parametrize("kind", ["baselines", "confirmations"])
+def test_what_runs_beside_a_trial_is_none_while_its_result_is_not_there(
+    output: str, elsewhere: Callable[[], None], kind: str
 ) -> None:
-    here = begun(output)
-    write_text(here.baselines.trial("0000") / "config.yaml", "half")
-    here.share(here.baselines.trial("0000"))
+    here = replace(begun(output), kind=kind)
+    write_text(here.trial("0000") / "config.yaml", "half")
+    here.share(here.trial("0000"))
     elsewhere()
-    there = begun_sweep(here.uri)
-    assert there.baselines.result("0000") is None
-    assert not there.baselines.trial("0000").exists()
+    there = replace(begun_sweep(here.uri), kind=kind)
+    assert there.result("0000") is None
+    assert not there.trial("0000").exists()
 
 
 def test_a_trial_whose_result_is_not_there_yet_is_no_trial(

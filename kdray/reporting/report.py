@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kdray.reporting.context import Findings, build_context
 from kdray.reporting.figures import pareto_figure, without_axis
+from kdray.reporting.importance import write_importance
 from kdray.reporting.mistakes import read_errors, write_errors
 from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
 from kdray.reporting.stored import WEIGHTS, stored_as
@@ -23,7 +24,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(folder: SweepFolder) -> None:
-    """Writes `errors.json`, `pareto.png`, `report.md` and `report.html` into the sweep's folder.
+    """Writes `errors.json`, `importance.json`, `pareto.png`, `report.md` and `report.html`.
 
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
@@ -33,6 +34,7 @@ def write_report(folder: SweepFolder) -> None:
     """
     sweep, summary, trials = read_sweep(folder), read_summary(folder), read_trials(folder)
     write_errors(folder, summary["front"])
+    write_importance(folder)
     objectives = sweep["config"]["objectives"]
     stored = [stored_as(row, sweep["config"]) for row in trials.to_dict("records")]
     figure = pareto_figure(trials.assign(**{WEIGHTS: stored}), summary, objectives)

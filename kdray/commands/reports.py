@@ -25,8 +25,17 @@ def remake_report(folders: Sequence[str], output: Path | None, as_json: bool) ->
     console.print(f"report: {files[0]}", soft_wrap=True, highlight=False)
 
 
-def _tabulate(target: SweepFolder) -> None:
-    """Writes `trials.csv` and `summary.json` again, from the trials' folders."""
+def write_again(target: SweepFolder, output: Path | None = None) -> list[Path]:
+    """Writes tables and report of a sweep again, from its trials' folders.
+
+    Args:
+        target: The sweep's folder.
+        output: Where the report goes; into the sweep's own folder without it.
+
+    Returns:
+        The files of the report.
+    """
+    from kdray.reporting.report import write_report
     from kdray.reporting.summary import write_tables
 
     busy = sum(result.duration_s for result in target.results())
@@ -36,6 +45,9 @@ def _tabulate(target: SweepFolder) -> None:
         ids = rows["mlflow_run_id"].fillna("")
         runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
     write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs)
+    files = write_report(target, output)
+    target.share(target.root)
+    return files
 
 
 def _check(folders: Sequence[str], output: Path | None) -> None:
@@ -50,11 +62,9 @@ def _check(folders: Sequence[str], output: Path | None) -> None:
 
 
 def _one(target: SweepFolder, output: Path | None) -> tuple[dict[str, Any], list[Path]]:
-    from kdray.reporting.report import report_context, write_report
+    from kdray.reporting.report import report_context
 
-    _tabulate(target)
-    files = write_report(target, output)
-    target.share(target.root)
+    files = write_again(target, output)
     return report_context(target), files
 
 
@@ -75,7 +85,9 @@ def _together(targets: Sequence[SweepFolder]) -> str:
     """The folder of a joint report, in that of the first sweep, beside its own report."""
     others = [target.name for target in targets[1:]]
     named, rest = others[:2], len(others[2:])
-    return "-and-".join([f"report-with-{named[0]}", *named[1:], *([f"{rest}-more"] if rest else [])])
+    return "-and-".join(
+        [f"report-with-{named[0]}", *named[1:], *([f"{rest}-more"] if rest else [])]
+    )
 
 
 def _data(told: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:

@@ -5,12 +5,11 @@ It is told from `confirmation.json`, which `kdray confirm` writes.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
+from kdray.reporting.confirmation import Interval, interval_of
 from kdray.reporting.formats import MISSING, is_missing, measured
 from kdray.reporting.headline import Row, choose
 from kdray.reporting.objectives import objective
@@ -19,52 +18,14 @@ from kdray.reporting.students import Student, quality_of
 from kdray.reporting.tables import Table
 
 
-@dataclass(frozen=True)
-class Interval:
-    """What some seeds reach.
-
-    Attributes:
-        mean: Their mean.
-        half: Half the width of the 95 % interval of the mean; None with a single seed.
-        seeds: How many they are.
-    """
-
-    mean: float
-    half: float | None
-    seeds: int
-
-    def overlaps(self, other: "Interval") -> bool:
-        """Tells whether two intervals have a value in common; one without a width is a point."""
-        return abs(self.mean - other.mean) <= (self.half or 0.0) + (other.half or 0.0)
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Returns the mean of n values and its 95 % t-interval, mean ± t(0.975, n - 1) · s / √n.
-
-    s is the standard deviation with n - 1 in the denominator.
-
-    Args:
-        values: At least one.
-    """
-    from scipy.stats import t
-
-    count = len(values)
-    if count == 1:
-        return Interval(float(values[0]), None, 1)
-    half = float(t.ppf(0.975, count - 1)) * stdev(values) / count**0.5
-    return Interval(fmean(values), half, count)
-
-
 def confirmed(student: Student, metric: str) -> Interval | None:
     """Returns what a student reaches with other seeds in a metric; None if that is not known."""
     file = student.sweep.folder.confirmation_json
     if not file.is_file():
         return None
     trials = json.loads(file.read_text(encoding="utf-8"))["trials"]
-    again = trials.get(student.row["trial_id"], [])
-    values = [one.get("metrics", {}).get(metric) for one in again]
-    known = [float(value) for value in values if not is_missing(value)]
-    return interval(known) if known else None
+    found = interval_of(trials.get(student.row["trial_id"], []), metric)
+    return found if found.runs else None
 
 
 def confidence(front: Sequence[Student], chosen: Student | None) -> dict[str, Any] | None:
@@ -110,18 +71,18 @@ def _verdict(
     winner = choose(rows, sweep.summary["teacher"], sweep.config["objectives"])
     new = kept[next(n for n, row in enumerate(rows) if row is winner)]
     mine, its = known[chosen.id], known[new.id]
-    seeds = f"{mine.seeds} other seed{'s' if mine.seeds > 1 else ''}"
+    seeds = f"{mine.runs} other seed{'s' if mine.runs > 1 else ''}"
     before = f"{measured(metric, chosen.row[metric])} with the seed of the sweep"
     if new.id == chosen.id:
         return (
             f"Trial {chosen.id} keeps its place: with {seeds} it is still the one to take, at "
-            f"{_said(metric, mine)} {objective(metric).label} on validation ({before})."
+            f"{with_interval(metric, mine)} {objective(metric).label} on validation ({before})."
         )
-    apart = "overlap: seeds alone may decide" if mine.overlaps(its) else "do not overlap"
+    apart = "overlap: seeds alone may decide" if _overlap(mine, its) else "do not overlap"
     return (
-        f"Trial {chosen.id} loses its place: with {seeds} it reaches {_said(metric, mine)} "
+        f"Trial {chosen.id} loses its place: with {seeds} it reaches {with_interval(metric, mine)} "
         f"{objective(metric).label} on validation ({before}), and trial {new.id} would be taken, "
-        f"with {_said(metric, its)}. The two intervals {apart}."
+        f"with {with_interval(metric, its)}. The two intervals {apart}."
     )
 
 
@@ -129,14 +90,14 @@ def _table(
     front: Sequence[Student], chosen: Student, kept: Sequence[Student], metric: str
 ) -> Table:
     label = objective(metric).label
-    heads = ("trial", f"{label}, sweep's seed", f"{label}, validation", f"{label}, test")
-    heads = (*heads, "size (MB)", "seeds", "still on the front")
+    heads = ["trial", f"{label}, sweep's seed", f"{label}, validation", f"{label}, test"]
+    heads += ["size (MB)", "seeds", "still on the front"]
     rows = []
     for it in front:
         found = [confirmed(it, name) for name in (metric, f"test_{metric}", "size_mb")]
         metrics = (metric, metric, "size_mb")
-        told = [_said(name, one) for name, one in zip(metrics, found, strict=True)]
-        seeds = MISSING if found[0] is None else str(found[0].seeds)
+        told = [with_interval(name, one) for name, one in zip(metrics, found, strict=True)]
+        seeds = MISSING if found[0] is None else str(found[0].runs)
         still = MISSING if found[0] is None else "yes" if it in kept else "no"
         cells = [it.id, measured(metric, it.row[metric]), *told, seeds, still]
         rows.append({"kind": "chosen" if it is chosen else "", "cells": cells})
@@ -144,9 +105,18 @@ def _table(
     return {"columns": columns, "rows": rows}
 
 
-def _said(metric: str, found: Interval | None) -> str:
+def _overlap(one: Interval, other: Interval) -> bool:
+    return abs(one.mean - other.mean) <= half(one) + half(other)
+
+
+def half(found: Interval) -> float:
+    """Returns half the width of an interval; 0 for a single run, which has none."""
+    return 0.0 if is_missing(found.half_width) else found.half_width
+
+
+def with_interval(metric: str, found: Interval | None) -> str:
     """Returns "0.741 ± 0.012"; what does not vary, as most sizes, has no interval."""
     if found is None:
         return MISSING
     mean = measured(metric, found.mean)
-    return f"{mean} ± {measured(metric, found.half)}" if found.half else mean
+    return f"{mean} ± {measured(metric, found.half_width)}" if half(found) else mean

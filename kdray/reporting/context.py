@@ -58,9 +58,7 @@ def build_context(sweep: Read, found: Findings) -> dict[str, Any]:
         "measured": measured_how(sweep),
         "notes": " ".join(filter(None, [formats_said(rows), _teacher_read(summary)])),
         "baselines": baselines_said(summary),
-        "front": front_table(
-            [it.row for it in front], row, summary["teacher"], config, metric
-        ),
+        "front": front_table([it.row for it in front], row, summary["teacher"], config, metric),
         "errors": mistakes(found.errors, row),
         "constraints": in_words(constraints),
         "infeasible": infeasible_table(rows, list({**constraints, **config["objectives"]})),

@@ -77,8 +77,15 @@ def _tiles(sweeps: Sequence[Read]) -> list[tuple[str, str]]:
 
 
 def _sweeps_table(sweeps: Sequence[Read], front: Sequence[Student]) -> Table:
-    heads = ("sweep", "completed", "stopped early", "failed", "at work", "hypervolume")
-    heads = (*heads, "own front", "of it on this front")
+    heads: tuple[str, ...] = (
+        "sweep",
+        "completed",
+        "stopped early",
+        "failed",
+        "at work",
+        "hypervolume",
+    )
+    heads += ("own front", "of it on this front")
     rows = []
     for place, (name, sweep) in enumerate(zip(names(sweeps), sweeps, strict=True)):
         summary = sweep.summary

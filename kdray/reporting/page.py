@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kdray.reporting.charts.base import Chart, Read
+from kdray.reporting.charts.base import Read
 from kdray.reporting.charts.colours import DARK
 from kdray.reporting.charts.front import front_chart
 from kdray.reporting.charts.html import plotly_figure

@@ -68,10 +68,10 @@ def _lacks(student: Student, metrics: Sequence[str]) -> bool:
 
 
 def _told(student: Student, metric: str, bounded: Sequence[str]) -> dict[str, Any]:
-    values = {name: student.row.get(name) for name in bounded}
+    values = {name: student.row[name] for name in bounded if not _lacks(student, (name,))}
     return {
         "id": student.id,
-        "values": {name: None if is_missing(it) else float(it) for name, it in values.items()},
+        "values": {name: float(value) for name, value in values.items()},
         "says": said(student, metric),
         "command": _best(student),
     }
@@ -86,7 +86,9 @@ def said(student: Student, metric: str) -> str:
         line += f" ({measured(metric, beside.quality)} on test)"
     line += f" at {short(row.get(SIZE))} MB"
     if beside.retention is not None and beside.size is not None:
-        line += f": {percent(beside.retention)} of the teacher at {portion(beside.size)} of its size"
+        line += (
+            f": {percent(beside.retention)} of the teacher at {portion(beside.size)} of its size"
+        )
     return f"{line}, {times(beside.speedup)} its speed" if beside.speedup else line
 
 

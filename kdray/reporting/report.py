@@ -1,7 +1,7 @@
 """The report of a sweep: `report.html`, `report.md` and their figures, made from its files.
 
-    kdray report runs/NAME
-    kdray report runs/NAME runs/OTHER
+kdray report runs/NAME
+kdray report runs/NAME runs/OTHER
 """
 
 import shutil

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kdray.reporting.charts.base import Chart, Read, Role, Series
-from kdray.reporting.confidence import confirmed
+from kdray.reporting.confidence import confirmed, half, with_interval
 from kdray.reporting.figures import KEPT, NUMBER, axes_of, axis_label, spans_decade, without_axis
 from kdray.reporting.formats import is_missing, measured, percent, short
 from kdray.reporting.headline import Row
@@ -143,9 +143,8 @@ def _with_other_seeds(front: Sequence[Student], axes: tuple[str, str]) -> list[S
     """The means and intervals of what other seeds reach."""
     found = [(it, again) for it in front if (again := confirmed(it, axes[1])) is not None]
     says = [
-        f"trial {it.id} with {again.seeds} other seeds\n"
-        f"{objective(axes[1]).label} {measured(axes[1], again.mean)}"
-        + (f" ± {measured(axes[1], again.half)}" if again.half is not None else "")
+        f"trial {it.id} with {again.runs} other seeds\n"
+        f"{objective(axes[1]).label} {with_interval(axes[1], again)}"
         for it, again in found
     ]
     return [
@@ -153,7 +152,7 @@ def _with_other_seeds(front: Sequence[Student], axes: tuple[str, str]) -> list[S
             "other seeds, 95 % interval",
             [_point(it.row, axes)[0] for it, _ in found],
             [again.mean for _, again in found],
-            error=[again.half or 0.0 for _, again in found],
+            error=[half(again) for _, again in found],
             hover=says,
         )
     ]

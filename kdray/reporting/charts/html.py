@@ -145,7 +145,9 @@ def _scale(chart: Chart) -> dict[str, Any]:
     # A word such as "2" would else be read as a number, and a name as a date.
     if any(isinstance(value, str) for one in chart.series for value in one.x):
         return {"type": "category"}
-    return {"type": "log", "dtick": "D2", "tickformat": ",~g"} if chart.log_x else {"type": "linear"}
+    return (
+        {"type": "log", "dtick": "D2", "tickformat": ",~g"} if chart.log_x else {"type": "linear"}
+    )
 
 
 def _shown(text: str) -> str:

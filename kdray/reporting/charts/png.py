@@ -54,8 +54,9 @@ def matplotlib_figure(chart: Chart) -> Figure:
     marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
     for one, colour, nth in marks:
         if one.kind == "bars":
-            x, bars = _places(chart, one, words), {"color": colour, "label": one.name or None}
-            axes.bar(x, one.y, _width(chart), yerr=one.error, ecolor=INK, **bars)
+            look: dict[str, Any] = {"color": colour, "ecolor": INK, "label": one.name or None}
+            x = _places(chart, one, words)
+            axes.bar(x, one.y, _width(chart), yerr=one.error, **look)
         else:
             _draw(axes, one, _places(chart, one, words), (colour, nth))
     for nth, (name, height) in enumerate(chart.lines.items()):
@@ -66,7 +67,7 @@ def matplotlib_figure(chart: Chart) -> Figure:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     for one in chart.series:
         if one.role == "front" and one.ids is not None and not words:
-            places = [(float(x), float(y)) for x, y in zip(one.x, one.y, strict=True)]
+            places = list(zip(_places(chart, one, words), one.y, strict=True))
             name_points(figure, axes, one.ids, places)
     return figure
 

@@ -1,7 +1,7 @@
   const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
   const fits = ({ values }, { metric, side, limit }) =>
-    values[metric] !== null && (side === "max" ? values[metric] <= limit : values[metric] >= limit);
+    metric in values && (side === "max" ? values[metric] <= limit : values[metric] >= limit);
 
   // The rule of `kdray best`: under a limit of cost the best that fits, else the smallest.
   const pick = ({ students, quality, unbounded }, given) => {

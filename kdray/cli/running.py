@@ -1,4 +1,4 @@
-"""The commands that run something: sweep, submit, resume, trial."""
+"""The commands that run something: sweep, submit, resume, confirm, trial."""
 
 import json
 import shlex
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdray.cli.app import Assignments, Folder, Space, app
+from kdray.cli.app import AsJson, Assignments, Folder, Quiet, Space, app
 
 
 @app.command()
@@ -74,6 +74,20 @@ def resume(
     from kdray.commands.sweeps import resume_sweep
 
     resume_sweep(folder, trials, address, as_begun)
+
+
+@app.command()
+def confirm(
+    folder: Folder,
+    seeds: Annotated[int, typer.Option(help="Other seeds of each student, 2 or more.")] = 3,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto.")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the front again with other seeds: is the winner good, or was it lucky?"""
+    from kdray.commands.confirmations import confirm_front
+
+    confirm_front(folder, seeds, address, quiet, as_json)
 
 
 @app.command()

@@ -22,6 +22,7 @@ OLD = ".old"
 PREDICTIONS = "predictions.npz"
 # Of the teacher: targets by split, and labels; texts of test, if a report may show them.
 TRUTH, TEXTS = "truth.npz", "texts.json"
+KINDS = ("trials", "baselines", "confirmations")
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -31,7 +32,7 @@ class SweepFolder:
 
     Attributes:
         root: The sweep's folder.
-        kind: Where what is run has its folders: `trials`, or `baselines`.
+        kind: Where what is run has its folders, one of KINDS.
     """
 
     root: Path
@@ -101,6 +102,11 @@ class SweepFolder:
     def baselines(self) -> Self:
         """The same folder for what is run beside the front: each under the id of its trial."""
         return replace(self, kind="baselines")
+
+    @property
+    def confirmations(self) -> Self:
+        """The same folder for the front's students with other seeds: `0007-seed-1` and so on."""
+        return replace(self, kind="confirmations")
 
     def trial(self, trial_id: str) -> Path:
         """Returns the folder of one trial.

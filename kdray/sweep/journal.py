@@ -4,43 +4,13 @@ The file is Optuna's own format. Optuna's own backend reads the file again at ev
 takes a lock and syncs at every drawn parameter.
 """
 
-import errno
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
-
-from kdray.errors import ConfigError, Problem
-
-# What file systems say that have no locks, as Lustre is often mounted.
-WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-
-
-@contextmanager
-def held(file: Path) -> Iterator[None]:
-    """Keeps other processes from going on with the same sweep inside the block.
-
-    Args:
-        file: The journal.
-
-    Raises:
-        ConfigError: If another process holds it.
-    """
-    with file.open("ab") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = "is being run by another process; wait for it, or stop it first"
-            raise ConfigError([Problem(str(file.parent), message)]) from None
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
-        yield
 
 
 class Journal(BaseJournalBackend):

@@ -18,9 +18,32 @@ from kdray.preparation import PreparedSweep, Say, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep.resources import alive_nodes
+from kdray.sweep.starting import is_own_machine
 from kdray.teacher.keeping import Place
 
 _STORE = "object_store_memory"
+
+
+def prepare_sweep(
+    config: SweepConfig, folder: SweepFolder, address: str | None, gpus: float, say: Say
+) -> ray.ObjectRef:
+    """Prepares a sweep, or rebuilds what is on disk: in this process if Ray was started here.
+
+    Args:
+        config: The sweep.
+        folder: Its folder; all but what is large of it is here afterwards.
+        address: The Ray cluster's address.
+        gpus: See `prepare_on_cluster`.
+        say: Takes a line about what is being done.
+
+    Raises:
+        KdrayError: What `prepare` raises.
+    """
+    if is_own_machine(address):
+        return prepare_here(config, folder, say)
+    prepared = prepare_on_cluster(config, folder, gpus, say)
+    folder.fetch(folder.root)
+    return prepared
 
 
 def prepare_here(config: SweepConfig, folder: SweepFolder, say: Say) -> ray.ObjectRef:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
 from kdray.errors import ConfigError, SweepError, TeacherError
-from kdray.evaluation.metrics import fixed_bounds, selection_metric
+from kdray.evaluation.metrics import fixed_bounds
 from kdray.preparation import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
@@ -28,15 +27,15 @@ from kdray.sweep.baselines import run_baselines
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
 from kdray.sweep.failures import has_no_space
-from kdray.sweep.journal import held
-from kdray.sweep.preparing import prepare_here, prepare_on_cluster
+from kdray.sweep.lock import held
+from kdray.sweep.preparing import prepare_sweep
 from kdray.sweep.progress import Progress
 from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot
 from kdray.sweep.search import StudySearch, begin, open_study
 from kdray.sweep.shared_folder import check_every_node_sees
-from kdray.sweep.starting import is_joined, is_own_machine, preload, start_ray
+from kdray.sweep.starting import is_joined, preload, start_ray
 from kdray.sweep.trainable import Shared
 from kdray.sweep.tuning import tune_trials
 from kdray.sweep.warm_start import learn
@@ -111,11 +110,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):
         with _begun(config, folder, launch, slot):
-            if is_own_machine(launch.address):
-                prepared = prepare_here(config, folder, say)
-            else:
-                prepared = prepare_on_cluster(config, folder, min(1.0, slot.gpus), say)
-                folder.fetch(folder.root)
+            prepared = prepare_sweep(config, folder, launch.address, min(1.0, slot.gpus), say)
         folder.share(folder.root)
         study = open_study(config, folder, config.seed + len(folder.results()))
         learn(study, config, say)
@@ -125,7 +120,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         if past is None:
             slot = measured_slot(config, slot, prepared, trials, say)
             write_provenance(config, folder, launch.command, slot)
-        shared = _shared(config, folder, prepared, slot)
+        shared = Shared.of(config, folder, prepared, slot.threads)
         done = folder.results()
         with Progress(console, config.objectives, trials, done, config.constraints) as progress:
             searcher = StudySearch(study, config, folder)
@@ -157,20 +152,6 @@ def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot)
         if is_new:
             shutil.rmtree(folder.root)
         raise
-
-
-def _shared(
-    config: SweepConfig, folder: SweepFolder, prepared: ray.ObjectRef, slot: Slot
-) -> Shared:
-    return Shared(
-        prepared,
-        folder,
-        config.evaluation,
-        selection_metric(config.objectives),
-        slot.threads,
-        config.search.keep != "none",
-        config.search.checkpoint_interval_s,
-    )
 
 
 def finish(

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kdray.errors import ConfigError, Problem, SweepError
-from kdray.results.folder import SweepFolder, write_text
+from kdray.results.folder import KINDS, SweepFolder, write_text
 from kdray.results.records import TrialResult
 from kdray.sweep.copying import ITSELF, at, delete, pull, push, there
 from kdray.sweep.object_store import (
@@ -162,7 +162,7 @@ class Mirror(SweepFolder):
 
     def _is_whole(self, file: Path, asked: Path, files: Mapping[str, Any]) -> bool:
         """Returns whether a file is of no trial, or of one that is whole in the store."""
-        if file.parent.parent not in (self.root / "trials", self.root / "baselines"):
+        if file.parent.parent not in [self.root / kind for kind in KINDS]:
             return True
         return (file.parent / "result.json").relative_to(asked).as_posix() in files
 

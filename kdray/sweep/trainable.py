@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import ray
 import torch
@@ -13,11 +13,12 @@ from ray import tune
 
 from kdray.config.sections import Evaluation
 from kdray.errors import SweepError
+from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import release_memory
 from kdray.preparation import PreparedSweep
 from kdray.results.folder import SweepFolder, share_trial
 from kdray.results.records import EpochReport
-from kdray.schema import trial_config
+from kdray.schema import SweepConfig, trial_config
 from kdray.sweep.failures import may_pass
 from kdray.training.checkpoint import kept_epochs
 from kdray.training.course import Checkpoints
@@ -50,6 +51,21 @@ class Shared:
     threads: int
     keep_weights: bool
     checkpoint_interval_s: float
+
+    @classmethod
+    def of(
+        cls, config: SweepConfig, folder: SweepFolder, prepared: ray.ObjectRef, threads: int
+    ) -> Self:
+        """Returns what every trial of a sweep gets."""
+        return cls(
+            prepared,
+            folder,
+            config.evaluation,
+            selection_metric(config.objectives),
+            threads,
+            config.search.keep != "none",
+            config.search.checkpoint_interval_s,
+        )
 
 
 def sweep_trial(config: dict[str, Any], shared: Shared) -> None:

@@ -19,7 +19,7 @@ from kdray.errors import ConfigError
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-from kdray.sweep import baselines, run
+from kdray.sweep import baselines, beside, run
 from kdray.sweep.baselines import twin
 from kdray.sweep.run import Launch, Swept, run_sweep
 from kdray.sweep.trainable import Shared, run_stored
@@ -136,7 +136,7 @@ def test_a_resume_runs_no_baseline_that_is_on_disk(
     config = space(output, "again", TAUGHT, TAUGHT)
     _, folder = sweep(config, output)
     before = folder.baselines.result("0000")
-    monkeypatch.setattr(baselines, "_baseline", _counted)
+    monkeypatch.setattr(beside, "_stored", _counted)
     folder.remove(folder.baselines.trial("0001"))
     swept, _ = sweep(config, output)
     # It is that of 0000 once more, which is there; nothing was run.
@@ -154,7 +154,7 @@ def test_a_resume_runs_no_baseline_that_is_on_disk(
 def test_a_baseline_that_fails_is_on_disk_with_its_reason_and_the_sweep_completes(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "_baseline", _dying)
+    monkeypatch.setattr(beside, "_stored", _dying)
     config = space(output, "dying", TAUGHT, max_failures=1)
     swept, folder = sweep(config, output)
     assert swept.complete
@@ -172,7 +172,7 @@ def test_a_baseline_that_fails_is_on_disk_with_its_reason_and_the_sweep_complete
 def test_a_baseline_that_hangs_is_ended_by_the_trials_timeout(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "_baseline", _hanging)
+    monkeypatch.setattr(beside, "_stored", _hanging)
     changed(monkeypatch, trial_timeout_s=2.0)
     swept, folder = sweep(space(output, "hanging", TAUGHT), output)
     result = folder.baselines.result("0000")
@@ -185,7 +185,7 @@ def test_a_baseline_that_hangs_is_ended_by_the_trials_timeout(
 def test_a_time_budget_that_is_over_leaves_baselines_out_and_the_summary_says_so(
     output: Path, monkeypatch: pytest.MonkeyPatch, left_s: int
 ) -> None:
-    monkeypatch.setattr(baselines, "_baseline", _hanging)
+    monkeypatch.setattr(beside, "_stored", _hanging)
     changed(monkeypatch, earlier_s=1000 - left_s)
     swept, folder = sweep(space(output, f"late-{left_s}", TAUGHT, time_budget_s=1000), output)
     assert swept.complete
@@ -219,7 +219,7 @@ class _Interrupting(io.StringIO):
 def test_ctrl_c_leaves_baselines_to_a_resume(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = space(output, "stopped", TAUGHT)
     with monkeypatch.context() as patched:
-        patched.setattr(baselines, "_baseline", _hanging)
+        patched.setattr(beside, "_stored", _hanging)
         swept, folder = sweep(config, output, _Interrupting())
     assert not swept.complete
     assert swept.summary["baselines"]["0000"]["status"] == "not_run"

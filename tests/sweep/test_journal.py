@@ -9,8 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from kdray.errors import ConfigError
-from kdray.sweep.journal import Journal, held
+from kdray.sweep.journal import Journal
 
 
 def study_of(backend: Any) -> optuna.Study:
@@ -65,15 +64,6 @@ def test_what_is_given_is_not_changed_by_who_wrote_it(tmp_path: Path) -> None:
     entry["user_attr"] = {}
     assert list(journal.read_logs(0)) == [{"op_code": 9, "user_attr": {"key": [1]}}]
     assert list(journal.read_logs(1)) == []
-
-
-def test_a_second_process_does_not_go_on_with_a_sweep_that_is_being_run(tmp_path: Path) -> None:
-    file = tmp_path / "optuna.log"
-    refused = pytest.raises(ConfigError, match="is being run by another process")
-    with held(file), refused, held(file):
-        pass
-    with held(file):
-        pass
 
 
 def test_what_a_full_disk_cut_short_is_taken_away_again(

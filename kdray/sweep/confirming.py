@@ -1,0 +1,140 @@
+"""Confirmations: each student of the front once more, with other seeds.
+
+The best of many noisy trials is often only lucky; a value that was not picked is honest. The
+teacher stays as it is, and its outputs are those of the sweep.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from kdray.distillation.regimes import Mutual
+from kdray.errors import SweepError
+from kdray.evaluation.metrics import selection_metric
+from kdray.reporting.confirmation import confirmation_id
+from kdray.reporting.summary import front_ids
+from kdray.results.folder import SweepFolder
+from kdray.results.records import TrialResult
+from kdray.schema import SweepConfig, trial_config
+from kdray.sweep.beside import Queue
+from kdray.sweep.lock import held
+from kdray.sweep.preparing import prepare_sweep
+from kdray.sweep.provenance import past_slot
+from kdray.sweep.resources import alive_nodes, choose_slot
+from kdray.sweep.shared_folder import check_every_node_sees
+from kdray.sweep.starting import is_joined, start_ray
+from kdray.sweep.trainable import Shared
+from kdray.sweep.tuning import stopped_alike
+from kdray.trial_folder import TrialSetup, load_setup
+
+
+def missing_runs(config: SweepConfig, folder: SweepFolder, seeds: int) -> list[TrialSetup]:
+    """Returns what is not on disk of the front's students, each with so many other seeds."""
+    front = front_ids(folder.results(), config.objectives, config.constraints)
+    wanted = [
+        with_seed(setup, seed)
+        for setup in (load_setup(folder, trial_id) for trial_id in front)
+        for seed in other_seeds(config, setup, seeds)
+    ]
+    return [setup for setup in wanted if folder.confirmations.result(setup.trial_id) is None]
+
+
+def run_missing(
+    config: SweepConfig,
+    folder: SweepFolder,
+    missing: list[TrialSetup],
+    address: str | None,
+    console: Console,
+) -> bool:
+    """Runs confirmations in Ray tasks, on the slots of trials.
+
+    Args:
+        config: The sweep.
+        folder: Its folder.
+        missing: What `missing_runs` returned.
+        address: A Ray cluster's address; None starts Ray on this machine.
+        console: Where progress is shown.
+
+    Returns:
+        Whether nobody has stopped it; if not, another time goes on with it.
+
+    Raises:
+        ConfigError: If the data are not those of before, the cluster cannot be joined or is too
+            small, or another process is at the sweep.
+        SweepError: If a disk is full.
+    """
+    start_ray(address)
+    if is_joined(address) and "://" not in folder.address:
+        check_every_node_sees(folder.root.parent)
+    slot = past_slot(folder) or choose_slot(config.resources, alive_nodes())
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    with held(folder.optuna_log), _shown(console, len(missing)) as tell:
+        prepared = prepare_sweep(config, folder, address, min(1.0, slot.gpus), say)
+        shared = Shared.of(config, folder.confirmations, prepared, slot.threads)
+        queue = Queue(config.search, replace(shared, keep_weights=False), slot, tell)
+        try:
+            with stopped_alike():
+                queue.work_through([replace(one, threads=slot.threads) for one in missing])
+        except KeyboardInterrupt:
+            return False
+    if queue.is_full:
+        raise SweepError(
+            f"no space is left on the disk of {folder.root}; what is finished is kept; make room "
+            f"and go on with `kdray confirm {shlex.quote(folder.address)}`"
+        )
+    return True
+
+
+def other_seeds(config: SweepConfig, setup: TrialSetup, wanted: int) -> list[int]:
+    """Returns the first seeds from 1 on that share no random numbers with a trial or each other.
+
+    With more wanted, the first stay the same. Students that learn side by side take the numbers
+    after `training.seed` too, so theirs are that far apart.
+    """
+    trial = trial_config(setup.sections, config.evaluation, selection_metric(config.objectives))
+    apart = trial.regime.students if isinstance(trial.regime, Mutual) else 1
+    free = _free(trial.training.seed, apart)
+    return [next(free) for _ in range(wanted)]
+
+
+def with_seed(setup: TrialSetup, seed: int) -> TrialSetup:
+    """Returns a trial with another seed, under an id of its own."""
+    return replace(
+        setup,
+        trial_id=confirmation_id(setup.trial_id, seed),
+        sections={**setup.sections, "training": {**setup.sections["training"], "seed": seed}},
+        parameters={**setup.parameters, "training.seed": seed},
+    )
+
+
+def _free(own: int, apart: int) -> Iterator[int]:
+    seed = 1
+    while True:
+        if abs(seed - own) < apart:
+            seed = own + apart
+        yield seed
+        seed += apart
+
+
+@contextmanager
+def _shown(console: Console, runs: int) -> Iterator[Callable[[TrialResult], None]]:
+    """Shows a line for each run that ended, and in a terminal a bar."""
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
+        task = bar.add_task("confirmations", total=runs)
+
+        def tell(result: TrialResult) -> None:
+            bar.advance(task)
+            head = f"\\[{bar.tasks[0].completed:g}/{runs}] {result.trial_id} {result.status}"
+            reason = f" ({result.stage}: {result.error})" if result.error else ""
+            seconds = f" in {result.duration_s:.0f} s"
+            console.print(f"{head}{escape(reason)}{seconds}", highlight=False, soft_wrap=True)
+
+        yield tell

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdray.reporting.objectives import objective
 from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder, write_json
 from kdray.results.records import TrialResult
@@ -29,12 +30,15 @@ IntArray = NDArray[np.int64]
 
 FEWEST = 10
 TREES, SEED = 100, 0
+# Nothing else can change what a student takes on disk, in memory and in time.
+OF_STUDENT = ("student.", "pruning.")
 COMPUTED = (
     f"by how much the squared error of a random forest ({TREES} trees, seed {SEED}) grows on the "
     "trials that a tree has not seen, when the parameter is shuffled among those that have it; "
-    "as shares that add up to 1. explained: share of the variance that the forest foretells there; "
-    "where that is 0, nothing can be said of importance. drawn_together: parameters that "
-    "cannot be told apart from the one that is named."
+    "as shares that add up to 1. For sizes and speeds only parameters of student and pruning are "
+    "judged, as no other can change them. explained: share of the variance that the forest "
+    "foretells there; where that is 0, nothing can be said of importance. drawn_together: "
+    "parameters that cannot be told apart from the one that is named."
 )
 
 
@@ -102,7 +106,7 @@ def importances(results: Sequence[TrialResult], objectives: Sequence[str]) -> di
         return {"trials": len(known), "reason": "no parameter had more than one value"}
     columns = {name: _column(drawn[name], len(known)) for name in groups}
     values = {name: np.array([result.metrics[name] for result in known]) for name in objectives}
-    found = {name: _shares(columns, targets) for name, targets in values.items()}
+    found = {name: _shares(columns, name, targets) for name, targets in values.items()}
     return {
         "trials": len(known),
         "computed": COMPUTED,
@@ -158,10 +162,16 @@ def _column(values: Mapping[int, Hashable], count: int) -> Column:
     return Column(np.array(hot), having)
 
 
-def _shares(columns: Mapping[str, Column], targets: FloatArray) -> tuple[dict[str, float], float]:
+def _shares(
+    columns: Mapping[str, Column], metric: str, targets: FloatArray
+) -> tuple[dict[str, float], float]:
     """Returns each parameter's share, the largest first, and how much is explained at all."""
-    losses, explained = _losses(list(columns.values()), targets)
-    gains = dict(zip(columns, np.maximum(losses, 0) * (explained > 0), strict=True))
+    # A sampler draws what goes together: else the learning rate would stand for a size.
+    of_student = objective(metric).kind in ("cost", "rate")
+    judged = [name for name in columns if name.startswith(OF_STUDENT) or not of_student]
+    losses, explained = _losses([columns[name] for name in judged], targets)
+    gains = dict.fromkeys(columns, 0.0)
+    gains |= dict(zip(judged, np.maximum(losses, 0) * (explained > 0), strict=True))
     total = sum(gains.values()) or 1.0
     order = sorted(gains, key=lambda name: (-gains[name], name))
     return {name: round(float(gains[name] / total), 4) for name in order}, round(explained, 4)
@@ -172,7 +182,7 @@ def _losses(columns: Sequence[Column], targets: FloatArray) -> tuple[FloatArray,
     from sklearn.ensemble import RandomForestRegressor
 
     losses = np.zeros(len(columns))
-    if np.ptp(targets) == 0:
+    if not columns or np.ptp(targets) == 0:
         return losses, 0.0
     inputs = np.concatenate([column.values for column in columns], axis=1)
     forest = RandomForestRegressor(TREES, oob_score=True, random_state=SEED)

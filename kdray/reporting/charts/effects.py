@@ -11,6 +11,7 @@ from kdray.reporting.charts.trials import (
     ALPHA,
     METHOD,
     completed,
+    counted,
     levels,
     qualities,
     quality_axis,
@@ -80,7 +81,7 @@ def _says(sweep: Read, name: str, rows: Sequence[Row]) -> str:
     known, metric = np.array(qualities(rows, sweep)), quality_of(sweep)
     groups = {where: known[places].tolist() for where, places in parts.items()}
     medians = ", ".join(
-        f"{measured(metric, median(group))} {where} ({len(group)} trials)"
+        f"{measured(metric, median(group))} {where} ({counted(len(group))})"
         for where, group in groups.items()
     )
     head = f"Median {objective(metric).label}: {medians}."

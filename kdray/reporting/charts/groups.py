@@ -11,6 +11,7 @@ from kdray.reporting.charts.trials import (
     METHOD,
     NO_TEACHER,
     completed,
+    counted,
     is_better_high,
     levels,
     qualities,
@@ -110,7 +111,7 @@ def _chart(sweep: Read, names: tuple[str, str, str], groups: Mapping[str, Sequen
         list(medians.values()),
         role="front",
         hover=[
-            f"{group}\nmedian {measured(metric, value)} of {len(groups[group])}"
+            f"{group}\nmedian {measured(metric, value)} of {counted(len(groups[group]))}"
             for group, value in medians.items()
         ],
     )
@@ -136,7 +137,7 @@ def _says(sweep: Read, groups: Mapping[str, Sequence[Row]]) -> str:
     metric = quality_of(sweep)
     values = {name: qualities(rows, sweep) for name, rows in groups.items()}
     parts = {
-        name: f"{name} {measured(metric, median(own))} ({len(own)} trials)"
+        name: f"{name} {measured(metric, median(own))} ({counted(len(own))})"
         for name, own in values.items()
     }
     listed = ", ".join(parts.values())

@@ -61,6 +61,11 @@ def told(row: Row, sweep: Read) -> str:
     return f"trial {row['trial_id']}\n{value}\n{configuration(row, sweep.config)}"
 
 
+def counted(number: int) -> str:
+    """Returns "1 trial" or "7 trials"."""
+    return f"{number} trial{'' if number == 1 else 's'}"
+
+
 def levels(sweep: Read) -> dict[str, float]:
     """Returns the qualities that trials are seen against, by what they are, on validation.
 
@@ -75,6 +80,6 @@ def levels(sweep: Read) -> dict[str, float]:
     beside = [value for value in values if not is_missing(value)]
     found["labels only: best baseline"] = better(beside) if beside else None
     alone = [row for row in completed(sweep) if setting(row, sweep, METHOD) == NO_TEACHER]
-    name = f"labels only: median of {len(alone)} trials"
+    name = f"labels only: median of {counted(len(alone))}"
     found[name] = median(qualities(alone, sweep)) if alone else None
     return {name: float(value) for name, value in found.items() if not is_missing(value)}

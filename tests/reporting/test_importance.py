@@ -13,6 +13,8 @@ from kdray.reporting.importance import (
     shuffled,
     write_importance,
 )
+from kdray.reporting.report import write_report
+from kdray.reporting.summary import write_tables
 from kdray.results.records import TrialResult
 
 from .conftest import MakeSweep, failed
@@ -133,6 +135,16 @@ def test_the_file_is_the_same_each_time_it_is_written(make_sweep: MakeSweep) -> 
     assert folder.importance_json.read_text("utf-8") == first
     assert read_importance(folder) == json.loads(first)
     assert not list(folder.root.glob(".*importance*"))
+
+
+def test_a_report_writes_it_and_few_trials_do_not_stop_it(make_sweep: MakeSweep) -> None:
+    folder = make_sweep(*sweep(3))
+    write_tables(folder, duration_s=1, busy_s=1)
+    write_report(folder)
+    assert read_importance(folder) == {
+        "trials": 3,
+        "reason": "3 completed trials are too few; 10 are needed",
+    }
 
 
 def test_a_published_report_keeps_its_file(make_sweep: MakeSweep) -> None:

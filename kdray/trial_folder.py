@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def store_finished(
         selected_epoch=finished.selected_epoch,
         duration_s=finished.duration_s,
         stage_s=finished.stage_s,
+        ended_at=_now(),
     )
     if keep_weights:
         card = {"trial_id": setup.trial_id, "sections": setup.sections, "metrics": finished.metrics}
@@ -106,6 +108,7 @@ def store_failed(
         teacher_forward_examples=_asked(epochs),
         micro_batch_size=_at_once(epochs),
         duration_s=failure.duration_s,
+        ended_at=_now(),
     )
     _write(folder, setup, result, epochs)
     return result
@@ -137,6 +140,7 @@ def store_stopped(
         micro_batch_size=_at_once(epochs),
         selected_epoch=best.epoch,
         duration_s=duration_s,
+        ended_at=_now(),
     )
     _write(folder, setup, result, epochs)
     return result
@@ -156,6 +160,10 @@ def load_setup(folder: SweepFolder, trial_id: str) -> TrialSetup:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     sections = completed(content["sections"])
     return TrialSetup(trial_id, sections, content["parameters"], content["threads"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _asked(epochs: Sequence[EpochReport]) -> int:

@@ -5,15 +5,21 @@ from typing import Annotated
 
 import typer
 
-from kdray.cli.app import Folder, app
+from kdray.cli.app import AsJson, Folder, app
 
 
 @app.command()
-def report(folder: Folder) -> None:
-    """Make a sweep's tables and report again."""
+def report(
+    folders: Annotated[
+        list[str], typer.Argument(help="A sweep's folder, runs/NAME, or several on one front.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="Write the report into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a sweep's tables and report again, or a report of several sweeps on one front."""
     from kdray.commands.reports import remake_report
 
-    remake_report(folder)
+    remake_report(folders, output, as_json)
 
 
 @app.command()

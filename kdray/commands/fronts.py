@@ -26,7 +26,17 @@ def show_front(folder: SweepFolder, console: Console) -> None:
     """Prints the headline and the front of a sweep; the report has more columns."""
     from kdray.reporting.report import report_context
 
-    context = report_context(folder)
+    show_table(report_context(folder), console)
+    console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def show_table(context: Mapping[str, Any], console: Console) -> None:
+    """Prints the headline and the front of a report.
+
+    Args:
+        context: What the report says.
+        console: Where it is printed.
+    """
     console.print(context["headline"], style="bold", highlight=False)
     shown = [i for i, c in enumerate(context["front"]["columns"]) if c["name"] in FRONT_COLUMNS]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -37,7 +47,6 @@ def show_front(folder: SweepFolder, console: Console) -> None:
     for row in context["front"]["rows"]:
         table.add_row(*[row["cells"][index] for index in shown])
     console.print(table)
-    console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def print_metrics(metrics: Mapping[str, float], console: Console) -> None:

@@ -1,24 +1,40 @@
 """`kdray report`."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from kdray.commands.fronts import show_front
+from kdray.commands.fronts import show_table
+from kdray.commands.speaking import print_json, progress_console
+from kdray.errors import ConfigError, Problem
 from kdray.locations import sweep_folder
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 
 
-def remake_report(folder: str) -> None:
-    """Writes tables and report of a sweep again, from its trial folders, and prints its front."""
-    target = sweep_folder(folder)
-    write_again(target)
-    show_front(target, Console())
+def remake_report(folders: Sequence[str], output: Path | None, as_json: bool) -> None:
+    """Writes tables and report of a sweep again, or the report of several on one front."""
+    _check(folders, output)
+    targets = [sweep_folder(folder) for folder in folders]
+    told, files = _one(targets[0], output) if len(targets) == 1 else _several(targets, output)
+    if as_json:
+        print_json(_data(told, files))
+        return
+    console = progress_console()
+    show_table(told, console)
+    console.print(f"report: {files[0]}", soft_wrap=True, highlight=False)
 
 
-def write_again(target: SweepFolder) -> None:
-    """Writes tables and report of a sweep again, from its trial folders."""
+def write_again(target: SweepFolder, output: Path | None = None) -> list[Path]:
+    """Writes tables and report of a sweep again, from its trials' folders.
+
+    Args:
+        target: The sweep's folder.
+        output: Where the report goes; into the sweep's own folder without it.
+
+    Returns:
+        The files of the report.
+    """
     from kdray.reporting.report import write_report
     from kdray.reporting.summary import write_tables
 
@@ -31,5 +47,60 @@ def write_again(target: SweepFolder) -> None:
         runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
     seconds, complete = before.get("duration_s", busy), before.get("complete")
     write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs, complete=complete)
-    write_report(target)
+    files = write_report(target, output)
     target.share(target.root)
+    return files
+
+
+def _check(folders: Sequence[str], output: Path | None) -> None:
+    twice = sorted({folder for folder in folders if folders.count(folder) > 1})
+    problems = [Problem(folder, "is named twice; name each sweep once") for folder in twice]
+    if output is not None and "://" in str(output):
+        problems.append(Problem("--output", "is a URI; give a folder of this machine"))
+    if output is not None and output.exists() and not output.is_dir():
+        problems.append(Problem("--output", f"{output} is a file; give a folder"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _one(target: SweepFolder, output: Path | None) -> tuple[dict[str, Any], list[Path]]:
+    from kdray.reporting.report import report_context
+
+    files = write_again(target, output)
+    return report_context(target), files
+
+
+def _several(
+    targets: Sequence[SweepFolder], output: Path | None
+) -> tuple[dict[str, Any], list[Path]]:
+    from kdray.reporting.report import joint_context, write_joint_report
+
+    first = targets[0]
+    context = joint_context(targets)
+    files = write_joint_report(targets, output or first.root / _together(targets))
+    if output is None:
+        first.share(first.root)
+    return context, files
+
+
+def _together(targets: Sequence[SweepFolder]) -> str:
+    """The folder of a joint report, in that of the first sweep, beside its own report."""
+    others = [target.name for target in targets[1:]]
+    named, rest = others[:2], len(others[2:])
+    return "-and-".join(
+        [f"report-with-{named[0]}", *named[1:], *([f"{rest}-more"] if rest else [])]
+    )
+
+
+def _data(told: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
+    columns = [column["name"] for column in told["front"]["columns"]]
+    rows = [dict(zip(columns, row["cells"], strict=True)) for row in told["front"]["rows"]]
+    return {
+        "name": told["name"],
+        "headline": told["headline"],
+        "front": rows,
+        "picked": told["picked"],
+        "take": told["take"],
+        "confidence": told["confidence"],
+        "files": [str(file) for file in files],
+    }

@@ -1,20 +1,21 @@
-"""What a report says, as plain text and rows: both templates print the same."""
+"""What the report of a sweep says, as plain text and rows: both templates print the same."""
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from kdray.reporting.baselines import baselines_said
+from kdray.reporting.charts.base import Read
+from kdray.reporting.confidence import confidence
 from kdray.reporting.constraints import in_words, none_feasible
-from kdray.reporting.formats import at_least, duration, is_missing, measured, quality
-from kdray.reporting.headline import Row, against, choose, quality_metric, sentence
+from kdray.reporting.formats import duration, measured, quality
+from kdray.reporting.headline import Row, against, sentence
 from kdray.reporting.mistake_tables import mistakes
 from kdray.reporting.objectives import objective
+from kdray.reporting.picker import picker, said, take
+from kdray.reporting.provenance import provenance, report_command
 from kdray.reporting.stored import WEIGHTS, formats_said, stored_as
+from kdray.reporting.students import Student, chosen_of, front_of, quality_of
 from kdray.reporting.tables import failed_table, front_table, infeasible_table
 from kdray.results.feasibility import Bounds
 
@@ -24,59 +25,96 @@ class Findings:
     """What else is known of a sweep.
 
     Attributes:
+        sweep: What is in `sweep.yaml`: versions, commit and command beside the configuration.
         problems: What verification found wrong with the teacher.
         errors: What is in `errors.json`, if it is there.
     """
 
+    sweep: Mapping[str, Any]
     problems: Sequence[str] = ()
     errors: Mapping[str, Any] | None = None
 
 
-def build_context(
-    rows: Sequence[Row],
-    summary: Mapping[str, Any],
-    sweep: Mapping[str, Any],
-    found: Findings = Findings(),
-) -> dict[str, Any]:
-    """Returns everything that the templates print, nothing of it escaped.
+def build_context(sweep: Read, found: Findings) -> dict[str, Any]:
+    """Returns everything that the templates print of one sweep, nothing of it escaped.
 
     Args:
-        rows: Rows of `trials.csv`.
-        summary: What is in `summary.json`.
-        sweep: What is in `sweep.yaml`.
+        sweep: Its tables and configuration.
         found: What else is known.
     """
-    config, teacher = sweep["config"], summary["teacher"]
-    metric = quality_metric(config["objectives"], teacher)
-    rows = [{**row, WEIGHTS: stored_as(row, config)} for row in rows]
-    by_id = {row["trial_id"]: row for row in rows}
-    front = [by_id[trial_id] for trial_id in summary["front"]]
-    chosen = choose(front, teacher, config["objectives"])
+    config, summary, metric = sweep.config, sweep.summary, quality_of(sweep)
+    rows = [{**row, WEIGHTS: stored_as(row, config)} for row in sweep.rows]
+    front = front_of([sweep])
+    chosen = chosen_of(front)
+    row = None if chosen is None else chosen.row
     constraints = config.get("constraints", {})
-    nothing = _nothing(summary, by_id, constraints)
+    nothing = _nothing(summary, {one["trial_id"]: one for one in rows}, constraints)
     return {
+        **opening(front, chosen, nothing),
         "name": summary["name"],
-        "headline": sentence(chosen, teacher, metric) if chosen else nothing,
-        "subline": _subline(chosen, teacher, metric, alone=len(front) == 1),
-        "on_test": chosen is not None and against(chosen, teacher, metric).split == "test",
-        "problems": list(found.problems),
-        "errors": mistakes(found.errors, chosen),
-        "counts": summary["trials"],
-        "objectives": _objectives(config["objectives"]),
-        "hypervolume": quality(summary["hypervolume"]),
-        "reference": _reference(summary["reference_point"], config["objectives"]),
-        "duration": duration(summary["duration_s"]),
-        "busy": duration(summary["busy_s"]),
-        "teacher_read": _teacher_read(summary),
-        "stored": formats_said(rows),
+        "sweeps": None,
+        "problems": [f"The teacher did not pass verification. {one}" for one in found.problems],
+        "tiles": _tiles(summary),
+        "measured": measured_how(sweep),
+        "notes": " ".join(filter(None, [formats_said(rows), _teacher_read(summary)])),
         "baselines": baselines_said(summary),
-        "front": front_table(front, chosen, teacher, config, metric),
+        "front": front_table([it.row for it in front], row, summary["teacher"], config, metric),
+        "errors": mistakes(found.errors, row),
         "constraints": in_words(constraints),
         "infeasible": infeasible_table(rows, list({**constraints, **config["objectives"]})),
         "failed": failed_table(rows),
-        "best": _best_command(chosen, summary["name"]),
-        **_provenance(sweep, summary["name"]),
+        "provenance": [provenance(summary["name"], found.sweep)],
+        "report_command": report_command([summary["name"]]),
     }
+
+
+def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> dict[str, Any]:
+    """Returns the headline, the student that it speaks of, and how far it is to be trusted.
+
+    Args:
+        front: The students on the front.
+        chosen: The one to speak of; None if there is none.
+        nothing: The headline then.
+    """
+    if chosen is None:
+        subline = "There is no student to show. What is known of the trials is below."
+        empty = dict.fromkeys(("picker", "picked", "take", "confidence"))
+        return {"headline": nothing, "subline": subline, "on_test": False, **empty}
+    teacher, metric = chosen.sweep.summary["teacher"], quality_of(chosen.sweep)
+    return {
+        "headline": sentence(chosen.row, teacher, metric),
+        "subline": _subline(chosen, alone=len(front) == 1),
+        "on_test": against(chosen.row, teacher, metric).split == "test",
+        "picker": picker(front, chosen),
+        "picked": {"id": chosen.id, "says": said(chosen, metric)},
+        "take": take(chosen),
+        "confidence": confidence(front, chosen),
+    }
+
+
+def measured_how(sweep: Read) -> str:
+    """Returns in words what was searched for, and what the hypervolume is a share of."""
+    config, summary = sweep.config, sweep.summary
+    constraints = in_words(config.get("constraints", {}))
+    kept = f" Constraints: {constraints}; only trials that keep to them count."
+    reference = _reference(summary["reference_point"], config["objectives"])
+    return (
+        f"Objectives: {_objectives(config['objectives'])}.{kept if constraints else ''} The "
+        f"hypervolume is measured from the reference point ({reference}) and is a share of the box "
+        "from there to the ideal; 1 is a student that is as good as its teacher and costs nothing."
+    )
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    counts = summary["trials"]
+    return [
+        ("completed", str(counts["completed"])),
+        ("stopped early", str(counts["stopped_early"])),
+        ("failed", str(counts["failed"])),
+        ("hypervolume", quality(summary["hypervolume"])),
+        ("duration", duration(summary["duration_s"])),
+        ("at work, all slots", duration(summary["busy_s"])),
+    ]
 
 
 def _nothing(summary: Mapping[str, Any], by_id: Mapping[str, Row], constraints: Bounds) -> str:
@@ -89,16 +127,14 @@ def _nothing(summary: Mapping[str, Any], by_id: Mapping[str, Row], constraints: 
     return f"No trial completed: {rest}"
 
 
-def _subline(chosen: Row | None, teacher: Row, metric: str, *, alone: bool) -> str:
+def _subline(chosen: Student, *, alone: bool) -> str:
     """How the headline's student was chosen and where its quality was measured."""
-    if chosen is None:
-        return "There is no student to show. What is known of the trials is below."
-    found = against(chosen, teacher, metric)
+    found = against(chosen.row, chosen.sweep.summary["teacher"], quality_of(chosen.sweep))
     small = found.size is not None and found.size <= 0.5
     knee = "the only one on the front" if alone else "the knee of the front"
     why = "the best of at most half the teacher's size" if small else knee
     measured_on = "then measured once on test" if found.split == "test" else "test was not measured"
-    return f"Trial {chosen['trial_id']}, {why}: chosen on validation, {measured_on}."
+    return f"Trial {chosen.id}, {why}: chosen on validation, {measured_on}."
 
 
 def _objectives(objectives: Mapping[str, str]) -> str:
@@ -124,27 +160,3 @@ def _reference(point: Mapping[str, float], objectives: Mapping[str, Any]) -> str
         f"{row.label} {measured(name, point[name])} {row.unit}".strip()
         for name, row in rows.items()
     )
-
-
-def _best_command(chosen: Row | None, name: str) -> str:
-    command = f"kdray best {shlex.quote(f'runs/{name}')}"
-    if chosen is not None and not is_missing(chosen.get("size_mb")):
-        command += f" --max-size-mb {at_least(chosen['size_mb'])}"
-    return f"{command} --output student"
-
-
-def _provenance(sweep: Mapping[str, Any], name: str) -> dict[str, Any]:
-    space = yaml.safe_dump(sweep["config"], sort_keys=False, allow_unicode=True)
-    return {
-        "space": _without_passwords(space),
-        "seed": str(sweep["config"].get("seed", "not recorded")),
-        "commit": sweep.get("git_commit") or "not recorded",
-        "versions": {"kdray": sweep.get("kdray", "?"), **sweep.get("versions", {})},
-        "command": _without_passwords(str(sweep.get("command") or "not recorded")),
-        "report_command": f"kdray report {shlex.quote(f'runs/{name}')}",
-    }
-
-
-def _without_passwords(text: str) -> str:
-    # Reports are published, and a tracking URI may be https://user:password@host.
-    return re.sub(r"://[^/@\s]+@", "://***@", text)

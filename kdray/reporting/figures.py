@@ -21,7 +21,7 @@ from kdray.reporting.stored import WEIGHTS, WHOLE, Row, teachers
 
 FRONT, TEACHER, OTHER, INK = "#0072B2", "#D55E00", "#8C8C8C", "#333333"
 KEPT = 0.97
-_NUMBER = "number of the trial"
+NUMBER = "number of the trial"
 # Where the name of a front point may stand, in points from it: the first free place is taken.
 _PLACES = ((0, 8, "center"), (0, -16, "center"), (8, -4, "left"), (-8, -4, "right"))
 
@@ -41,7 +41,7 @@ def pareto_figure(
         objectives: Direction of each objective.
     """
     x, y = axes_of(objectives)
-    table = trials.assign(**{_NUMBER: trials["trial_id"].astype(int)}).set_index("trial_id")
+    table = trials.assign(**{NUMBER: trials["trial_id"].astype(int)}).set_index("trial_id")
     front = table.loc[summary["front"]]
     figure = Figure(figsize=(8, 5), dpi=200, layout="constrained")
     axes = figure.add_subplot()
@@ -51,10 +51,11 @@ def pareto_figure(
     teacher = summary["teacher"]
     stored = teachers(table.to_dict("records"), teacher) if "size_mb" in (x, y) else [teacher]
     _show_teacher(axes, stored, x, y)
-    if x != _NUMBER:
+    if x != NUMBER:
         _scale(axes, [*table[x][table[y].notna()], *(row.get(x) for row in stored)])
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10)
-    _name_points(figure, axes, front, x, y)
+    places = [(float(a), float(b)) for a, b in front[[x, y]].to_numpy(dtype=float)]
+    name_points(figure, axes, [str(name) for name in front.index], places)
     return figure
 
 
@@ -63,7 +64,7 @@ def axes_of(objectives: Mapping[str, Direction]) -> tuple[str, str]:
     names = list(objectives)
     y = next((name for name in names if objectives[name] == "maximize"), names[0])
     others = [name for name in names if name != y]
-    x = next((name for name in others if objectives[name] == "minimize"), [*others, _NUMBER][0])
+    x = next((name for name in others if objectives[name] == "minimize"), [*others, NUMBER][0])
     return x, y
 
 
@@ -74,8 +75,8 @@ def without_axis(objectives: Mapping[str, Direction]) -> list[str]:
 
 
 def _style(axes: Axes, x: str, y: str, objectives: Mapping[str, Direction]) -> None:
-    axes.set_xlabel(_label(x, objectives), fontsize=11, color=INK)
-    axes.set_ylabel(_label(y, objectives), fontsize=11, color=INK)
+    axes.set_xlabel(axis_label(x, objectives), fontsize=11, color=INK)
+    axes.set_ylabel(axis_label(y, objectives), fontsize=11, color=INK)
     axes.tick_params(labelsize=10, colors=INK)
     axes.grid(color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -83,8 +84,9 @@ def _style(axes: Axes, x: str, y: str, objectives: Mapping[str, Direction]) -> N
     axes.margins(0.07, 0.1)
 
 
-def _label(metric: str, objectives: Mapping[str, Direction]) -> str:
-    if metric == _NUMBER:
+def axis_label(metric: str, objectives: Mapping[str, Direction]) -> str:
+    """Returns what stands on an axis: the metric, its unit, and where it depends on texts."""
+    if metric == NUMBER:
         return metric
     row = objective(metric, objectives[metric])
     return f"{row.axis}, validation" if row.kind in ("quality", "loss") else row.axis
@@ -145,23 +147,34 @@ def _show_teacher(axes: Axes, stored: Sequence[Row], x: str, y: str) -> None:
 
 def _scale(axes: Axes, values: Sequence[float | None]) -> None:
     known = [value for value in values if value is not None and not is_missing(value)]
-    if not known or min(known) <= 0 or max(known) <= 10 * min(known):
-        return
+    if spans_decade(known):
+        set_log_scale(axes)
+
+
+def spans_decade(values: Sequence[float]) -> bool:
+    """Tells whether an axis is to be logarithmic: positive values of more than a factor of 10."""
+    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
+
+
+def set_log_scale(axes: Axes) -> None:
+    """Makes the x axis logarithmic, with ticks at 1, 2 and 5."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _name_points(figure: Figure, axes: Axes, front: DataFrame, x: str, y: str) -> None:
-    """Writes the ids beside their points; one that has no free place is left out."""
+def name_points(
+    figure: Figure, axes: Axes, names: Sequence[str], places: Sequence[tuple[float, float]]
+) -> None:
+    """Writes names beside their points; one that has no free place is left out."""
     figure.draw_without_rendering()
-    places = [(float(a), float(b)) for a, b in front[[x, y]].to_numpy(dtype=float)]
-    # 16 pixels of the figure's 200 a inch are about the size of a marker.
+    # Pixels, at 200 an inch about as wide as a marker.
+    wide = 16 * figure.dpi / 200
     marks = axes.transData.transform(np.array(places).reshape(-1, 2))
-    taken = [Bbox.from_bounds(left - 8, low - 8, 16, 16) for left, low in marks]
-    for trial_id, place in zip(front.index, places, strict=True):
-        _name_point(axes, str(trial_id), place, taken)
+    taken = [Bbox.from_bounds(x - wide / 2, y - wide / 2, wide, wide) for x, y in marks]
+    for name, place in zip(names, places, strict=True):
+        _name_point(axes, name, place, taken)
 
 
 def _name_point(axes: Axes, name: str, at: tuple[float, float], taken: list[Bbox]) -> None:

@@ -1,6 +1,7 @@
 """How a report writes numbers and drawn values; what is not there is a dash."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 MISSING = "–"
@@ -69,6 +70,15 @@ def duration(seconds: float) -> str:
 
 
 def at_least(value: float) -> str:
-    """Returns the number rounded up to three digits: as a limit it still lets the value pass."""
-    step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{round(math.ceil(value / step) * step, 12):g}"
+    """Returns the number rounded up to three digits: as a largest value it lets this one pass."""
+    return _rounded(value, math.ceil)
+
+
+def at_most(value: float) -> str:
+    """Returns the number rounded down to three digits: as a least value it lets this one pass."""
+    return _rounded(value, math.floor)
+
+
+def _rounded(value: float, to: Callable[[float], int]) -> str:
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 1.0
+    return f"{round(to(value / step) * step, 12):g}"

@@ -10,7 +10,7 @@ from kdray.results.folder import SweepFolder
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_TEXT_COLUMNS = ("trial_id", "status", "stage", "error", "mlflow_run_id")
+_TEXT_COLUMNS = ("trial_id", "status", "stage", "error", "ended_at", "mlflow_run_id")
 
 
 def read_sweep(folder: SweepFolder) -> dict[str, Any]:

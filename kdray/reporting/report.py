@@ -1,51 +1,87 @@
-"""The report of a sweep: `pareto.png`, `report.md` and `report.html`, made from its files.
+"""The report of a sweep: `report.html`, `report.md` and their figures, made from its files.
 
-The HTML is one file that opens offline: the figure is inside it, and nothing is loaded.
-
-    kdray report runs/NAME
+kdray report runs/NAME
+kdray report runs/NAME runs/OTHER
 """
 
-import base64
-import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from kdray.reporting.charts.base import Read
 from kdray.reporting.context import Findings, build_context
-from kdray.reporting.figures import pareto_figure, without_axis
+from kdray.reporting.figures import pareto_figure
+from kdray.reporting.importance import write_importance
+from kdray.reporting.joint import build_joint_context
 from kdray.reporting.mistakes import read_errors, write_errors
+from kdray.reporting.page import write_pages
 from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
 from kdray.reporting.stored import WEIGHTS, stored_as
-from kdray.results.folder import SweepFolder, write_file, write_text
+from kdray.reporting.students import check_objectives
+from kdray.results.folder import SweepFolder, write_file
 
-_TEMPLATES = Path(__file__).parent / "templates"
 
-
-def write_report(folder: SweepFolder) -> None:
-    """Writes `errors.json`, `pareto.png`, `report.md` and `report.html` into the sweep's folder.
+def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
+    """Writes `errors.json` and `importance.json` into the sweep's folder, and its report.
 
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
+        output: Where `pareto.png`, `report.md`, `report.html` and `figures/` go, and a copy of
+            `trials.csv`, to be published; the sweep's own folder without it.
+
+    Returns:
+        The files of the report.
 
     Raises:
         ConfigError: One of these files is not there.
     """
-    sweep, summary, trials = read_sweep(folder), read_summary(folder), read_trials(folder)
-    write_errors(folder, summary["front"])
-    objectives = sweep["config"]["objectives"]
-    stored = [stored_as(row, sweep["config"]) for row in trials.to_dict("records")]
-    figure = pareto_figure(trials.assign(**{WEIGHTS: stored}), summary, objectives)
-    write_file(folder.root / "pareto.png", figure.savefig)
-    context = report_context(folder)
-    context["without_axis"] = ", ".join(without_axis(objectives))
-    context["figure"] = base64.b64encode((folder.root / "pareto.png").read_bytes()).decode()
-    write_text(folder.root / "report.html", render("report.html.jinja", context))
-    write_text(folder.root / "report.md", render("report.md.jinja", context))
+    write_errors(folder, read_summary(folder)["front"])
+    write_importance(folder)
+    sweep, root = read(folder), output or folder.root
+    figure = root / "pareto.png"
+    write_file(figure, _pareto(sweep).savefig)
+    if root != folder.root:
+        write_file(root / "trials.csv", lambda path: shutil.copyfile(folder.trials_csv, path))
+    return [*write_pages(root, report_context(folder), [sweep]), figure]
+
+
+def write_joint_report(folders: Sequence[SweepFolder], output: Path) -> list[Path]:
+    """Writes the report of several sweeps on one front, and returns its files.
+
+    Args:
+        folders: The sweeps' folders.
+        output: Where `report.md`, `report.html` and `figures/` go.
+
+    Raises:
+        ConfigError: Objectives differ, or a file is not there.
+    """
+    sweeps = [read(folder) for folder in folders]
+    return write_pages(output, joint_context(folders), sweeps)
 
 
 def report_context(folder: SweepFolder) -> dict[str, Any]:
-    """Returns what the report says, as plain text and rows.
+    """Returns what the report of a sweep says, as plain text and rows.
+
+    Raises:
+        ConfigError: A file of the sweep is not there.
+    """
+    return build_context(read(folder), _findings(folder))
+
+
+def joint_context(folders: Sequence[SweepFolder]) -> dict[str, Any]:
+    """Returns what the report of several sweeps says, as plain text and rows.
+
+    Raises:
+        ConfigError: Objectives differ, or a file is not there.
+    """
+    sweeps = [read(folder) for folder in folders]
+    check_objectives(sweeps)
+    return build_joint_context(sweeps, [_findings(folder) for folder in folders])
+
+
+def read(folder: SweepFolder) -> Read:
+    """Returns the tables of a sweep and its configuration.
 
     Raises:
         ConfigError: A file of the sweep is not there.
@@ -54,40 +90,18 @@ def report_context(folder: SweepFolder) -> dict[str, Any]:
         {str(key): cell for key, cell in row.items()}
         for row in read_trials(folder).to_dict("records")
     ]
-    found = Findings(_problems(folder), read_errors(folder))
-    return build_context(rows, read_summary(folder), read_sweep(folder), found)
+    return Read(folder, rows, read_summary(folder), read_sweep(folder)["config"])
 
 
-def render(template: str, context: dict[str, Any]) -> str:
-    """Returns a template filled in; in HTML everything is escaped, in Markdown what asks for it."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=".html" in template,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["md"] = escape_markdown
-    environment.filters["fenced"] = fence
-    return environment.get_template(template).render(context)
+def _pareto(sweep: Read) -> Any:
+    trials = read_trials(sweep.folder)
+    stored = [stored_as(row, sweep.config) for row in sweep.rows]
+    objectives = sweep.config["objectives"]
+    return pareto_figure(trials.assign(**{WEIGHTS: stored}), sweep.summary, objectives)
 
 
-def escape_markdown(value: Any) -> str:
-    """Returns text that Markdown shows as it is, in a table cell too: one line, no markup."""
-    line = " ".join(str(value).split())
-    return re.sub(r"([\\`*|\[\]])", r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def fence(text: str, language: str = "") -> str:
-    """Returns a Markdown code block, with a fence longer than any inside the text."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
-    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
-
-
-def _problems(folder: SweepFolder) -> list[str]:
+def _findings(folder: SweepFolder) -> Findings:
     # A published report has the tables but not always the teacher.
-    if not folder.verification_json.exists():
-        return []
-    return [str(problem) for problem in read_verification(folder).get("problems", [])]
+    known = read_verification(folder) if folder.verification_json.exists() else {}
+    problems = [str(problem) for problem in known.get("problems", [])]
+    return Findings(read_sweep(folder), problems, read_errors(folder))

@@ -120,6 +120,17 @@ def _parameter_columns(front: Sequence[Row], config: Mapping[str, Any]) -> list[
     return [_parameter_column(name, config) for name in [*_NAMES, *rest]]
 
 
+def configuration(row: Row, config: Mapping[str, Any]) -> str:
+    """Returns what a trial was drawn as, an option a line: "layers 2", "pruning magnitude".
+
+    Args:
+        row: Its row of `trials.csv`.
+        config: `config` of `sweep.yaml`.
+    """
+    told = [(name, cell(row)) for name, _, cell in _parameter_columns([row], config)]
+    return "\n".join(f"{name} {value}" for name, value in told if value != MISSING)
+
+
 def _parameter_column(name: str, config: Mapping[str, Any]) -> Column:
     numeric = not name.endswith("method") and name != WEIGHTS
     return _NAMES.get(name, name), numeric, lambda row: _parameter(row, name, config)

@@ -77,6 +77,8 @@ class TrialResult(_JsonLine):
         epochs: Epochs done.
         selected_epoch: The epoch whose weights were kept, 0 if none was.
         duration_s: Seconds from the start of the trial to its end.
+        ended_at: When it ended, in UTC as in 2026-11-22T21:10:17.042+00:00; None in results of
+            older versions.
         stage_s: Seconds that each stage of a completed trial took, in the process that ended it.
         teacher_forward_examples: Examples that the teacher was run on in the trial's loop.
         micro_batch_size: Examples that were trained on at once, where a batch was too large for
@@ -95,6 +97,7 @@ class TrialResult(_JsonLine):
     teacher_forward_examples: int = 0
     micro_batch_size: int | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    ended_at: str | None = None
 
 
 def _plain(value: Any) -> Any:

@@ -148,7 +148,7 @@ def test_columns_are_the_fixed_ones_then_parameters_then_metrics(make_sweep: Mak
     header = folder.trials_csv.read_text(encoding="utf-8").splitlines()[0].split(",")
 
     assert header == [
-        *["trial_id", "status", "stage", "error", "epochs", "duration_s"],
+        *["trial_id", "status", "stage", "error", "epochs", "duration_s", "ended_at"],
         *["prune_s", "distil_s", "evaluate_s", "on_front", "mlflow_run_id"],
         *["distillation.alpha", "pruning.method", "pruning.ratio"],
         *["student.layers", "training.learning_rate", "macro_f1", "size_mb", "accuracy"],

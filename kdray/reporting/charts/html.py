@@ -1,0 +1,154 @@
+"""Draws figures for the browser: what Plotly's `newPlot` takes, in colours for white.
+
+https://plotly.com/javascript/reference/
+"""
+
+import html
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from kdray.reporting.charts.base import Chart, Series
+from kdray.reporting.charts.colours import (
+    GRID,
+    INK,
+    PAPER,
+    SOFT,
+    colours,
+    has_marks,
+    line_colour,
+    nth_places,
+)
+
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon")
+_DASHES = ("solid", "dash", "dot", "dashdot")
+# Symbol, size and opacity of what is not simply the next series.
+_MARKS: dict[str, tuple[str, float, float]] = {
+    "front": ("circle", 10, 1.0),
+    "other": ("circle", 8, 0.7),
+    "stopped": ("circle-open", 7, 0.8),
+    "infeasible": ("x-thin-open", 7, 0.9),
+    "teacher": ("star", 16, 1.0),
+    "baseline": ("diamond-open", 8, 1.0),
+}
+
+
+def plotly_figure(chart: Chart) -> dict[str, Any]:
+    """Returns a figure as `{"data": [...], "layout": {...}}`, checked by Plotly, as plain JSON.
+
+    Texts are shown as they are: Plotly would read markup in them.
+    """
+    import plotly.graph_objects as go
+
+    marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
+    traces = [_trace(chart, *mark) for mark in marks]
+    figure = go.Figure(data=traces, layout=_layout(chart))
+    drawn: dict[str, Any] = json.loads(str(figure.to_json()))
+    # Some kilobytes of defaults of Plotly's Python side, which the page overrides anyway.
+    drawn["layout"].pop("template", None)
+    return drawn
+
+
+def _trace(chart: Chart, one: Series, colour: str, nth: int) -> dict[str, Any]:
+    trace: dict[str, Any] = {
+        "name": _shown(one.name),
+        "x": [_shown(value) if isinstance(value, str) else value for value in one.x],
+        "y": list(one.y),
+        "showlegend": bool(one.name),
+        **_drawn(one, colour, nth),
+        **_said(chart, one),
+    }
+    if one.ids is not None:
+        trace["customdata"] = list(one.ids)
+    if one.error is not None:
+        trace["error_y"] = {"array": list(one.error), "color": colour, "thickness": 1.5, "width": 4}
+    return trace
+
+
+def _drawn(one: Series, colour: str, nth: int) -> dict[str, Any]:
+    if one.kind == "bars":
+        return {"type": "bar", "marker": {"color": colour}}
+    symbol, size, opacity = _MARKS.get(one.role, (_SYMBOLS[nth % len(_SYMBOLS)], 8, 0.9))
+    lines = one.kind in ("line", "steps")
+    mode = "+".join(part for part, on in (("lines", lines), ("markers", has_marks(one))) if on)
+    line: dict[str, Any] = {"color": colour, "width": 2}
+    if one.role == "nth":
+        line["dash"] = _DASHES[nth // len(_SYMBOLS) % len(_DASHES)]
+    if one.kind == "steps":
+        line["shape"] = "hv"
+    edge = {"color": colour if "open" in symbol else PAPER, "width": 1.5 if "open" in symbol else 1}
+    marker = {"color": colour, "symbol": symbol, "size": size, "opacity": opacity, "line": edge}
+    return {"type": "scatter", "mode": mode, "line": line, "marker": marker}
+
+
+def _said(chart: Chart, one: Series) -> dict[str, Any]:
+    if one.hover is not None:
+        texts = [_shown(text).replace("\n", "<br>") for text in one.hover]
+        return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
+    name = f"{_shown(one.name)}<br>" if one.name else ""
+    x = "%{x}" if one.x and isinstance(one.x[0], str) else f"{_shown(chart.x)} %{{x:,.4~g}}"
+    return {"hovertemplate": f"{name}{x}<br>{_shown(chart.y)} %{{y:,.4~g}}<extra></extra>"}
+
+
+def _layout(chart: Chart) -> dict[str, Any]:
+    return {
+        "autosize": True,
+        "font": {"family": _FONT, "size": 13, "color": INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "xaxis": {**_axis(chart.x), **_scale(chart)},
+        "yaxis": _axis(chart.y),
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": SOFT, "font": {"color": INK}},
+        "hovermode": "closest",
+        "barmode": "group",
+        "bargap": 0.3,
+        "shapes": [_horizontal(name, height, n) for n, (name, height) in _numbered(chart)],
+    }
+
+
+def _numbered(chart: Chart) -> Sequence[tuple[int, tuple[str, float]]]:
+    return list(enumerate(chart.lines.items()))
+
+
+def _horizontal(name: str, height: float, nth: int) -> dict[str, Any]:
+    dash = ("dot", "dash", "dashdot")[nth % 3]
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": height,
+        "y1": height,
+        "name": _shown(name),
+        "showlegend": True,
+        "layer": "below",
+        "line": {"color": line_colour(name), "width": 1.5, "dash": dash},
+    }
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {
+        "title": {"text": _shown(title), "standoff": 10, "font": {"size": 13}},
+        "automargin": True,
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": GRID,
+        "tickcolor": GRID,
+        "tickfont": {"color": SOFT, "size": 12},
+    }
+
+
+def _scale(chart: Chart) -> dict[str, Any]:
+    # A word such as "2" would else be read as a number, and a name as a date.
+    if any(isinstance(value, str) for one in chart.series for value in one.x):
+        return {"type": "category"}
+    return (
+        {"type": "log", "dtick": "D2", "tickformat": ",~g"} if chart.log_x else {"type": "linear"}
+    )
+
+
+def _shown(text: str) -> str:
+    return html.escape(text, quote=False)

@@ -1,0 +1,131 @@
+"""Draws figures for paper and for pages without scripts: PNG in colours on white."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kdray.reporting.charts.base import Chart, Series
+from kdray.reporting.charts.colours import (
+    GRID,
+    INK,
+    SOFT,
+    colours,
+    has_marks,
+    line_colour,
+    nth_places,
+)
+from kdray.reporting.figures import name_points, set_log_scale
+
+_SYMBOLS = "osD^Pvp"
+_STYLES: Sequence[Any] = ("-", "--", ":", "-.")
+_MARKS: Mapping[str, Mapping[str, Any]] = {
+    "front": {"marker": "o", "ms": 8},
+    "other": {"marker": "o", "ms": 5.5, "alpha": 0.55, "mew": 0},
+    "stopped": {"marker": "o", "ms": 5.5, "mfc": "none"},
+    "infeasible": {"marker": "x", "ms": 5.5},
+    "teacher": {"marker": "*", "ms": 16, "mec": "white"},
+    "baseline": {"marker": "D", "ms": 6, "mfc": "none"},
+}
+
+
+def png(chart: Chart) -> bytes:
+    """Returns a figure as a small PNG, 7.2 × 4.4 inches at 150 dots an inch, in 128 colours.
+
+    Points of the front are named by their trials, where there is a free place.
+    """
+    drawn = io.BytesIO()
+    matplotlib_figure(chart).savefig(drawn, format="png")
+    reduced = io.BytesIO()
+    Image.open(drawn).convert("RGB").quantize(128).save(reduced, format="png", optimize=True)
+    return reduced.getvalue()
+
+
+def matplotlib_figure(chart: Chart) -> Figure:
+    """Returns a figure as matplotlib draws it."""
+    figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    _style(axes, chart)
+    words = _words(chart)
+    marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
+    for one, colour, nth in marks:
+        if one.kind == "bars":
+            look: dict[str, Any] = {"color": colour, "ecolor": INK, "label": one.name or None}
+            x = _places(chart, one, words)
+            axes.bar(x, one.y, _width(chart), yerr=one.error, **look)
+        else:
+            _draw(axes, one, _places(chart, one, words), (colour, nth))
+    for nth, (name, height) in enumerate(chart.lines.items()):
+        style = _STYLES[1:][nth % 3]
+        axes.axhline(height, color=line_colour(name), ls=style, lw=1.3, label=name, zorder=1)
+    _scale(axes, chart, words)
+    if axes.get_legend_handles_labels()[1]:
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    for one in chart.series:
+        if one.role == "front" and one.ids is not None and not words:
+            places = list(zip(_places(chart, one, words), one.y, strict=True))
+            name_points(figure, axes, one.ids, places)
+    return figure
+
+
+def _style(axes: Axes, chart: Chart) -> None:
+    axes.set_xlabel(chart.x, fontsize=10, color=INK)
+    axes.set_ylabel(chart.y, fontsize=10, color=INK)
+    axes.tick_params(labelsize=9, colors=SOFT, length=3)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(SOFT)
+    axes.margins(0.05, 0.08)
+
+
+def _words(chart: Chart) -> list[str]:
+    """The categories of the x axis in the order of their appearance; none if it has numbers."""
+    values = [value for one in chart.series for value in one.x]
+    is_words = any(isinstance(value, str) for value in values)
+    return list(dict.fromkeys(map(str, values))) if is_words else []
+
+
+def _places(chart: Chart, one: Series, words: Sequence[str]) -> Any:
+    """Where the values of a series stand on the x axis: bars of several series side by side."""
+    places = np.array([words.index(str(value)) for value in one.x] if words else one.x, dtype=float)
+    bars = [other for other in chart.series if other.kind == "bars"]
+    if one.kind != "bars" or len(bars) == 1:
+        return places
+    return places + (bars.index(one) - (len(bars) - 1) / 2) * _width(chart)
+
+
+def _width(chart: Chart) -> float:
+    return 0.7 / max(1, sum(one.kind == "bars" for one in chart.series))
+
+
+def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
+    colour, nth = look
+    lines = one.kind in ("line", "steps")
+    options: dict[str, Any] = {
+        "color": colour,
+        "ls": _STYLES[nth // len(_SYMBOLS) % len(_STYLES)] if lines else "none",
+        "drawstyle": "steps-post" if one.kind == "steps" else "default",
+        "zorder": 4 if one.role == "teacher" else 3 if one.role == "front" else 2,
+        "label": one.name or None,
+    }
+    if has_marks(one):
+        plain = {"marker": _SYMBOLS[nth % len(_SYMBOLS)], "ms": 6, "mec": "white", "mew": 0.6}
+        options |= _MARKS.get(one.role, plain)
+    if one.error is not None:
+        axes.errorbar(x, one.y, yerr=one.error, capsize=3, **options)
+    else:
+        axes.plot(x, one.y, **options)
+
+
+def _scale(axes: Axes, chart: Chart, words: Sequence[str]) -> None:
+    if words:
+        long = sum(map(len, words)) > 70
+        turn: dict[str, Any] = {"rotation": 30, "ha": "right"} if long else {}
+        axes.set_xticks(range(len(words)), words, **turn)
+    elif chart.log_x:
+        set_log_scale(axes)

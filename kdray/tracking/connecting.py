@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from typing import Any
 
 from kdray.results.folder import SweepFolder
@@ -19,6 +20,7 @@ def connect(uri: str) -> Any:
     # What fails is told at the end of the sweep, in a line.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
     # kdray tries again itself, and looks first whether the run was made all the same.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")

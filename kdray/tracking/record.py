@@ -20,7 +20,7 @@ from kdray.tracking.news import News, ending, measured_epoch, write_news
 from kdray.tracking.place import open_parent
 from kdray.tracking.registry import register_knee
 from kdray.tracking.runs import TrialRuns
-from kdray.tracking.students import keep_student, mark_front
+from kdray.tracking.students import keep_front
 from kdray.tracking.views import write_front_page
 from kdray.tracking.writing import Writer, is_refused
 
@@ -175,9 +175,7 @@ class SweepRecord:
         self._do(lambda runs: end_trials(runs, folder, summary))
         self._do(lambda runs: write_news(runs.client, runs.place.parent, metrics))
         self._do(lambda runs: store_files(runs, reports(folder), stored))
-        for trial_id in front:
-            self._do(partial(keep_student, folder=folder, trial_id=trial_id))
-        self._do(lambda runs: mark_front(runs, front))
+        self._do(lambda runs: keep_front(runs, folder, front))
         if "knee" in summary:
             self._do(lambda runs: register_knee(runs, folder, summary["knee"]))
         status = "FINISHED" if complete else "KILLED"

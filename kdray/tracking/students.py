@@ -16,6 +16,7 @@ from kdray.tracking.news import final_step, measured
 from kdray.tracking.place import SWEEP_TAG
 from kdray.tracking.runs import TrialRuns, trial_name
 from kdray.tracking.served import STUDENT, TRUSTED
+from kdray.tracking.writing import is_refused
 
 # What MLflow does not take in the name of a model.
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "_"))
@@ -50,12 +51,26 @@ def keep_student(runs: TrialRuns, folder: SweepFolder, trial_id: str) -> Any:
     return client.finalize_logged_model(model.model_id, "READY")
 
 
-def mark_front(runs: TrialRuns, front: Collection[str]) -> None:
-    """Marks the models of students that have left the front; they stay, for they may be in use."""
+def keep_front(runs: TrialRuns, folder: SweepFolder, front: Collection[str]) -> None:
+    """Stores the students of the front, and marks those that have left it.
+
+    Their models stay, for they may be in use. What MLflow refuses of one student is raised when
+    the others are stored.
+    """
     query = f"tags.`{SWEEP_TAG}` = '{runs.place.sweep}' AND tags.on_front = 'true'"
     for model in runs.client.search_logged_models([runs.place.experiment_id], query):
         if model.tags["trial_id"] not in front:
             _mark(runs.client, model, on_front=False)
+    refusals: list[Exception] = []
+    for trial_id in front:
+        try:
+            keep_student(runs, folder, trial_id)
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
 
 
 def _model(runs: TrialRuns, trial_id: str) -> Any:
@@ -140,9 +155,20 @@ def _signature(student: Path, columns: Sequence[str]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    labels = json.loads((student / "kdray.json").read_text(encoding="utf-8"))["labels"]
     texts = Schema([ColSpec("string", name) for name in columns])
-    return ModelSignature(texts, Schema([ColSpec("float", label) for label in labels]))
+    return ModelSignature(texts, Schema([ColSpec("float", label) for label in _labels(student)]))
+
+
+def _labels(student: Path) -> list[str]:
+    """Returns the labels of a student; one that is damaged will never be taken."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        card = json.loads((student / "kdray.json").read_text(encoding="utf-8"))
+        return list(card["labels"])
+    except (OSError, ValueError, KeyError) as error:
+        message = f"{student} holds no student that can be read: {error}"
+        raise MlflowException.invalid_parameter_value(message) from error
 
 
 def _example(columns: Sequence[str]) -> Any:

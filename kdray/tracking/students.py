@@ -12,7 +12,6 @@ from typing import Any
 from kdray import __version__
 from kdray.results.folder import SweepFolder
 from kdray.tracking.connecting import read_config, text_columns
-from kdray.tracking.news import final_step, measured
 from kdray.tracking.place import SWEEP_TAG
 from kdray.tracking.runs import TrialRuns, trial_name
 from kdray.tracking.served import STUDENT, TRUSTED
@@ -44,9 +43,10 @@ def keep_student(runs: TrialRuns, folder: SweepFolder, trial_id: str) -> Any:
     if not folder.student(trial_id).is_dir():
         return None
     model = model or _create(runs, folder, trial_id)
-    _link(client, client.get_run(run_id), model)
+    run = client.get_run(run_id)
+    _link(client, run, model)
     if not model.metrics:
-        _measure(client, folder, trial_id, model)
+        _measure(client, run, model)
     _upload(client, folder, trial_id, model)
     return client.finalize_logged_model(model.model_id, "READY")
 
@@ -114,16 +114,16 @@ def _link(client: Any, run: Any, model: Any) -> None:
         client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
 
 
-def _measure(client: Any, folder: SweepFolder, trial_id: str, model: Any) -> None:
-    """Writes the metrics of a trial to its model; its run has them already, and of this step."""
+def _measure(client: Any, run: Any, model: Any) -> None:
+    """Writes the metrics of a run to its model: the very same, so that the run has none twice."""
     from mlflow.entities import Metric
 
-    result = folder.result(trial_id)
-    if result is not None:
-        run_id, step = model.source_run_id, final_step(result)
-        told = measured(result.metrics, step)
-        metrics = [Metric(*it, model_id=model.model_id, run_id=run_id) for it in told]
-        client.log_batch(run_id, metrics=metrics)
+    told = [it for it in run.data.to_proto().metrics if it.key != "on_front"]
+    metrics = [
+        Metric(it.key, it.value, it.timestamp, it.step, model.model_id, run_id=run.info.run_id)
+        for it in told
+    ]
+    client.log_batch(run.info.run_id, metrics=metrics)
 
 
 def _upload(client: Any, folder: SweepFolder, trial_id: str, model: Any) -> None:

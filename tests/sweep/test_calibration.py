@@ -55,10 +55,22 @@ def test_more_trials_share_a_unit_only_if_that_brings_five_percent() -> None:
     assert best_share({1: 100.0, 2: 103.0, 4: 0.0}) == 1
 
 
-def test_the_shortest_time_counts_twenty_milliseconds_a_step(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "training.epochs=3")
-    # 100 examples in batches of 32 are 4 steps; 3 epochs, 10 trials, 2 at a time.
+@pytest.mark.parametrize("batches_a_step", [1, 3])
+def test_the_shortest_time_counts_twenty_milliseconds_a_batch(
+    tmp_path: Path, batches_a_step: int
+) -> None:
+    training = {"epochs": 3, "gradient_accumulation": batches_a_step}
+    config = tiny_config(tmp_path, training=training)
+    # 100 examples in batches of 32 are 4 batches; 3 epochs, 10 trials, 2 at a time.
     assert shortest_s(config, 100, 10, SLOT) == pytest.approx(4 * 3 * 10 / 2 * 0.02)
+
+
+def test_the_shortest_time_counts_the_trainings_of_the_shortest_regime(tmp_path: Path) -> None:
+    again = [{"name": "born_again", "generations": count} for count in (4, 3)]
+    config = tiny_config(tmp_path, regime={"choice": again})
+    assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 3 / 2 * 0.02)
+    config = tiny_config(tmp_path, regime={"choice": [*again, "single"]})
+    assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 1 / 2 * 0.02)
 
 
 Free = tuple[SweepConfig, ray.ObjectRef]

@@ -50,7 +50,7 @@ def states(config: SweepConfig, folder: SweepFolder) -> list[TrialState]:
 
 
 Failing = tuple[SweepConfig, SweepFolder, dict[str, Any]]
-TIMEOUT_S = 25
+TIMEOUT_S = 40
 DEEDS = {
     "0000": ["hang", "hang"],
     "0001": ["die"],

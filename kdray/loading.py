@@ -12,7 +12,7 @@ from typing import Any
 from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
 from kdray.config.sections import Teacher
-from kdray.config.validation import Section, checked, dotted, nearest, shown, within
+from kdray.config.validation import checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.data.files import READERS
 from kdray.errors import ConfigError, Problem
@@ -26,6 +26,7 @@ from kdray.point_checks import search_problems
 from kdray.profile import with_profile
 from kdray.pruning_checks import pruning_problems
 from kdray.regime_checks import regime_problems
+from kdray.results.feasibility import Bounds
 from kdray.results.folder import SAFE_NAME
 from kdray.scheduler_checks import scheduler_problems
 from kdray.schema import (
@@ -86,14 +87,16 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     for name, section in PLAIN.items():
         sections[name], wrong = checked(section, content[name], name)
         problems += wrong
-    problems += _name_problems(content)
-    problems += _file_problems(content, document.base)
     measured = sections["evaluation"]
-    problems += objective_problems(content["objectives"], data, measured)
     constraints, wrong = checked_constraints(content["constraints"], data, measured)
-    problems += wrong
-    problems += _teacher_problems(sections["teacher"], data)
-    problems += space_problems(space, data, sections["teacher"])
+    problems += [
+        *_name_problems(content),
+        *_file_problems(content, document.base),
+        *objective_problems(content["objectives"], data, measured),
+        *wrong,
+        *_teacher_problems(sections["teacher"], data),
+        *space_problems(space, data, sections["teacher"]),
+    ]
     if not first and not problems:
         problems += pruning_problems(space)
         problems += regime_problems(space, architecture_shape(sections["teacher"]))
@@ -105,24 +108,30 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     consequences = [p for p in problems if not any(within(p.where, q.where) for q in first)]
     if first or consequences or document.problems:
         raise ConfigError(_with_lines(document, [*first, *consequences]), document.source)
-    assert data is not None
-    resolved: dict[str, Section] = {"data": data, **sections}
-    config = SweepConfig(
-        name=content["name"],
-        seed=content["seed"],
-        data=data,
-        space=space | {"student": _located(space["student"], document.base)},
-        objectives=dict(content["objectives"]),
-        constraints=constraints,
-        base=document.base,
-        content=content
-        | {k: v.model_dump(mode="json") for k, v in resolved.items()}
-        | {"constraints": constraints},
-        **sections,
-    )
+    config = _config(document, content, space, {"data": data, **sections}, constraints)
     if not begun:
         _check_warm_start(config, document)
     return config
+
+
+def _config(
+    document: Document,
+    content: Mapping[str, Any],
+    space: Mapping[str, Any],
+    sections: Mapping[str, Any],
+    constraints: Bounds,
+) -> SweepConfig:
+    plain = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    return SweepConfig(
+        name=content["name"],
+        seed=content["seed"],
+        space={**space, "student": _located(space["student"], document.base)},
+        objectives=dict(content["objectives"]),
+        constraints=constraints,
+        base=document.base,
+        content={**content, **plain, "constraints": constraints},
+        **sections,
+    )
 
 
 def _check_warm_start(config: SweepConfig, document: Document) -> None:

@@ -42,7 +42,11 @@ def pruning_problems(space: Mapping[str, Any]) -> list[Problem]:
 
 
 def cautions(space: Mapping[str, Any]) -> list[str]:
-    """Returns a line for each ratio that can be drawn and is higher than what tends to work."""
+    """Returns a line for each ratio that can be drawn and is higher than what tends to work.
+
+    The ratio of `vocabulary` is of another kind: it counts tokens, of which the rarest go, and
+    their words are read in smaller pieces; what is known of weights says nothing of it.
+    """
     highest: dict[str, float] = {}
     for paths, methods in _lists(_valid(space)):
         for path, method in zip(paths, methods, strict=True):

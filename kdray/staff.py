@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from kdray.data.dataset import Dataset
 from kdray.distillation.base import Shape
@@ -76,6 +77,7 @@ def by_model(
     """
     shape = Shape.of(config_of(teacher))
 
+    @cache  # A bank that is not kept is computed once a training, whatever its stages.
     def lessons(needs: Needs) -> Lessons:
         return Lessons(outputs(needs), teacher, needs, dataset, best_device())
 

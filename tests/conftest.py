@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -12,14 +13,22 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 import torch
 
+from kdray.evaluation import efficiency
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-from tests.tiny_sweep import tiny_config
+from tests.tiny_sweep import ONE_BY_ONE, tiny_config
+
+# Of a store on this machine; Ray's workers have the variables with which Ray was started.
+AWS = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+}
 
 
 @dataclass(frozen=True)
 class Tiny:
-    """A finished sweep of three trials.
+    """A finished sweep of three trials, one after the other.
 
     Attributes:
         config: Its search space.
@@ -37,6 +46,13 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what a tiny trial takes would go into timing it well."""
+    monkeypatch.setattr(efficiency, "WARM_UP", 1)
+    monkeypatch.setattr(efficiency, "ROUNDS", 5)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """Real Ray processes, started once for all tests."""
@@ -44,7 +60,8 @@ def cluster() -> Iterator[None]:
 
     from kdray.sweep.starting import start_ray
 
-    start_ray(None)
+    with mock.patch.dict(os.environ, AWS):
+        start_ray(None)
     yield
     ray.shutdown()
 
@@ -62,7 +79,7 @@ def swept(output: Path, cluster: None) -> Tiny:
 
     from kdray.sweep.run import Launch, run_sweep
 
-    config = tiny_config(output)
+    config = tiny_config(output, resources=ONE_BY_ONE)
     folder, text = SweepFolder(output / "tiny"), io.StringIO()
     run_sweep(config, folder, Launch("kdray sweep tiny.yaml"), Console(file=text, width=200))
     return Tiny(config, folder, text.getvalue())

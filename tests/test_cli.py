@@ -1,22 +1,17 @@
 """The command line as a user meets it; what it prints, and what it ends with."""
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from kdray import cli
 from kdray.distillation.regimes import REGIMES
 from kdray.distillation.table import DISTILLATION
 from kdray.models.student import load_student
 from kdray.pruning.table import PRUNING
-from kdray.results.folder import SweepFolder
 from tests.conftest import Tiny
 from tests.tiny_sweep import write_space
 
@@ -159,50 +154,14 @@ def test_the_best_student_is_copied_out_ready_to_load(
     assert "no student on the front fulfils that" in capsys.readouterr().err
 
 
-def start(space: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "kdray", "sweep", str(space), *arguments]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
-
-
-@pytest.mark.slow
 @pytest.mark.ray
-def test_ctrl_c_leaves_a_report_and_a_sweep_that_goes_on(tmp_path: Path) -> None:
-    space = write_space(tmp_path, training={"epochs": 3}, search={"trials": 8})
-    folder = SweepFolder(tmp_path / "runs" / "tiny")
-    sweep = start(space, "--output", str(tmp_path / "runs"))
-    assert sweep.stdout is not None
-    for line in sweep.stdout:
-        if line.startswith("[2/8]"):
-            sweep.send_signal(signal.SIGINT)
-            break
-    rest = sweep.communicate(timeout=120)[0]
-    assert sweep.returncode == 130, rest
-    assert f"kdray resume {folder.root}" in rest
-    assert "Traceback" not in rest
-    done = {result.trial_id for result in folder.results()}
-    assert 2 <= len(done) < 8
-    assert (folder.root / "report.html").exists()
-
-    times = {trial_id: folder.trial(trial_id).stat().st_mtime_ns for trial_id in done}
-    command = [sys.executable, "-m", "kdray", "resume", str(folder.root)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    assert [result.trial_id for result in folder.results()] == [f"{i:04d}" for i in range(8)]
-    assert all(folder.trial(i).stat().st_mtime_ns == before for i, before in times.items())
-    assert yaml.safe_load(folder.sweep_yaml.read_text())["config"]["search"]["trials"] == 8
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_a_second_sweep_of_the_same_name_takes_another_folder(tmp_path: Path) -> None:
-    space = write_space(tmp_path, search={"trials": 1})
-    command = [sys.executable, "-m", "kdray", "sweep", str(space), "--output", "runs"]
-    for _ in range(2):
-        subprocess.run(command, check=True, capture_output=True, timeout=200)
-    assert {path.name for path in (tmp_path / "runs").glob("tiny*")} == {"tiny", "tiny-2"}
-    assert (tmp_path / "runs" / "tiny-2" / "report.html").exists()
+def test_a_second_sweep_of_the_same_name_takes_another_folder(
+    monkeypatch: pytest.MonkeyPatch, swept: Tiny, tmp_path: Path
+) -> None:
+    space, output = write_space(tmp_path, search={"trials": 1}), swept.folder.root.parent
+    assert run(monkeypatch, "sweep", space, "--output", output) == 0
+    assert {path.name for path in output.glob("tiny*")} == {"tiny", "tiny-2"}
+    assert (output / "tiny-2" / "report.html").exists()
 
 
 def test_a_past_trial_takes_no_other_values(

@@ -42,12 +42,17 @@ def run(sweep: PreparedSweep, pruning: Any) -> Finished:
     return run_trial(trial_config(SECTIONS | {"pruning": pruning}, Evaluation(), "macro_f1"), sweep)
 
 
+@pytest.fixture(scope="module")
+def whole(sweep: PreparedSweep) -> Finished:
+    """A trial that prunes nothing."""
+    return run(sweep, {"method": "none"})
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_student_that_is_cut_learns_and_is_stored_as_measured(
-    sweep: PreparedSweep, tmp_path: Path, name: str
+    sweep: PreparedSweep, whole: Finished, tmp_path: Path, name: str
 ) -> None:
     finished = run(sweep, METHODS[name])
-    whole = run(sweep, {"method": "none"})
     for metric in ("size_mb", "num_parameters", "macs"):
         assert finished.metrics[metric] < whole.metrics[metric]
     assert finished.epochs[0].training["loss_share_hidden"] > 0

@@ -33,6 +33,8 @@ TINY: dict[str, Any] = {
     "search": {"trials": 3},
     "evaluation": {"baselines": False},
 }
+# For sweeps that could do with one worker, whose start takes most of their time.
+ONE_BY_ONE: dict[str, Any] = {"max_concurrent_trials": 1}
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -22,14 +22,14 @@ from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
 from kdray.prune_stage import build_student, prune, unpruned
 from kdray.schema import SweepConfig, TrialConfig, trial_config
-from kdray.space_checks import drawable_trainings, sample_sections
+from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
 from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
 
 PROBE_S, PROBE_BATCHES = 2.0, 8
-STEP_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0
+BATCH_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0
 MOST_ON_A_GPU, WORTH_A_NEIGHBOUR = 4, 1.05
 
 
@@ -69,7 +69,7 @@ def measured_slot(
     """Returns the slot with which most examples are trained in a second.
 
     The slot stays as it is where something of it was asked for, where there is nothing to choose,
-    where the sweep is shorter than ten minutes at 20 ms a step, and where measuring fails.
+    where the sweep is shorter than ten minutes at 20 ms a batch, and where measuring fails.
 
     Args:
         config: The sweep.
@@ -122,10 +122,16 @@ def shared_unit(nodes: Sequence[Mapping[str, float]]) -> Unit | None:
 
 
 def shortest_s(config: SweepConfig, examples: int, trials: int, slot: Slot) -> float:
-    """Returns the seconds that the trials take at least: 20 ms a step, whatever the model."""
-    drawable = drawable_trainings(config.space)
-    steps = min(t.epochs * math.ceil(examples / t.batch_size) for t in drawable)
-    return steps * STEP_S * trials / slot.concurrent
+    """Returns the seconds that the trials take at least: 20 ms a batch, whatever the model.
+
+    A step of several batches takes as much longer; of a regime every training counts.
+    """
+    batches = min(
+        training.epochs * math.ceil(examples / training.batch_size)
+        for training in drawable_trainings(config.space)
+    )
+    batches *= min(regime.trainings for regime in drawable_regimes(config.space))
+    return batches * BATCH_S * trials / slot.concurrent
 
 
 def best_share(rates: Mapping[int, float]) -> int:

@@ -1,5 +1,6 @@
 """From `search.sampler` to Optuna's sampler."""
 
+import math
 import warnings
 
 import optuna
@@ -16,19 +17,35 @@ from kdray.config.domains import Choice, Domain
 from kdray.config.drawing import Drawn
 from kdray.config.search import Gp, Nsga2, Search, Tpe
 from kdray.schema import SweepConfig
+from kdray.sweep.forgetting import BEST
 from kdray.sweep.stopped_values import LearningSampler
 
 
-def make_sampler(search: Search, seed: int) -> BaseSampler:
-    """Returns the sampler; grid and points only draw nothing, but need one for what is left."""
+def make_sampler(search: Search, seed: int, objectives: int) -> BaseSampler:
+    """Returns the sampler; grid and points only draw nothing, but need one for what is left.
+
+    Args:
+        search: Names it, with its options.
+        seed: Of what it draws.
+        objectives: How many there are.
+    """
     options = search.sampler
     if isinstance(options, Tpe):
         startup = options.startup_trials or min(10, max(4, search.trials // 3))
+        forgotten, most = set[int](), 25 if objectives == 1 else BEST
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            # Drawn together: trials are split into good and bad once a trial, not once a parameter.
-            tpe = TPESampler(n_startup_trials=startup, seed=seed, multivariate=True, group=True)
-        return LearningSampler(tpe)
+            warnings.simplefilter("ignore", FutureWarning)  # gamma is to go with Optuna 6
+            tpe = TPESampler(
+                n_startup_trials=startup,
+                seed=seed,
+                # Drawn together: good and bad are told apart once a trial, not once a parameter.
+                multivariate=True,
+                group=True,
+                # As Optuna counts good trials, the forgotten included, none of which is good.
+                gamma=lambda seen: min(most, math.ceil((seen + len(forgotten)) / 10)),
+            )
+        return LearningSampler(tpe, forgotten)
     if isinstance(options, Nsga2):
         return NSGAIISampler(population_size=options.population_size, seed=seed)
     if isinstance(options, Gp):

@@ -36,7 +36,7 @@ def open_study(config: SweepConfig, folder: SweepFolder, seed: int) -> optuna.St
     return optuna.create_study(
         study_name="sweep",
         storage=JournalStorage(Journal(folder.optuna_log)),
-        sampler=make_sampler(config.search, seed),
+        sampler=make_sampler(config.search, seed, len(config.objectives)),
         directions=list(config.objectives.values()),
         load_if_exists=True,
     )

@@ -1,4 +1,4 @@
-"""What a sampler learns from trials that were stopped early.
+"""What a sampler learns from: trials that were stopped early too, and not all of a long sweep.
 
 Optuna takes no values of a stopped trial with several objectives, and TPE then counts the oldest of
 the stopped trials among the good ones. The study keeps their true state, PRUNED, and what they were
@@ -15,20 +15,24 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from kdray.sweep.forgetting import forgettable
+
 # A user attribute of a stopped trial: its values of the objectives, in their order.
 WORTH = "worth"
 
 
 class LearningSampler(BaseSampler):
-    """A sampler that learns from stopped trials too.
+    """A sampler that learns from stopped trials too, and forgets what teaches it nothing new.
 
     Args:
         sampler: Draws; it sees stopped trials that are worth something as complete.
+        forgotten: Numbers of the trials that it sees no more; they are added here.
     """
 
-    def __init__(self, sampler: BaseSampler) -> None:
+    def __init__(self, sampler: BaseSampler, forgotten: set[int] | None = None) -> None:
         self._sampler = sampler
         self._seen: dict[int, FrozenTrial] = {}
+        self._forgotten = set[int]() if forgotten is None else forgotten
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -72,15 +76,18 @@ class LearningSampler(BaseSampler):
         self._sampler.reseed_rng()
 
     def _view(self, study: optuna.Study) -> optuna.Study:
-        return cast(optuna.Study, _View(study, self._seen))
+        return cast(optuna.Study, _View(study, self._seen, self._forgotten))
 
 
 class _View:
     """A study in which stopped trials that are worth something are complete."""
 
-    def __init__(self, study: optuna.Study, seen: dict[int, FrozenTrial]) -> None:
+    def __init__(
+        self, study: optuna.Study, seen: dict[int, FrozenTrial], forgotten: set[int]
+    ) -> None:
         self._study = study
         self._known = seen
+        self._forgotten = forgotten
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -90,8 +97,15 @@ class _View:
     ) -> list[FrozenTrial]:
         asked = None if states is None else {*states, TrialState.PRUNED}
         trials = self._study._get_trials(deepcopy, asked, use_cache)
-        found = [self._as_seen(trial) for trial in trials]
-        return [trial for trial in found if states is None or trial.state in states]
+        found = [self._as_seen(trial) for trial in trials if trial.number not in self._forgotten]
+        told = [trial for trial in found if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        more = forgettable(told, self._study.directions)
+        self._forgotten |= more
+        return [
+            trial
+            for trial in found
+            if trial.number not in more and (states is None or trial.state in states)
+        ]
 
     def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
         worth = trial.user_attrs.get(WORTH)

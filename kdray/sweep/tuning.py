@@ -37,37 +37,41 @@ def tune_trials(
     if trials <= 0:
         return False
     quiet_ray()
-    config, folder = searcher.config, searcher.folder
     limiter = ConcurrencyLimiter(searcher, slot.concurrent)
-    callbacks: list[tune.Callback] = [books]
-    if slot.may_grow:
-        callbacks.append(Growth(limiter, slot))
-    if config.search.trial_timeout_s is not None:
-        callbacks.append(Watchdog(config.search.trial_timeout_s, folder, slot.threads))
-    start, budget = time.monotonic(), config.search.time_budget_s
+    start, budget = time.monotonic(), searcher.config.search.time_budget_s
     with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, stopped_alike():
-        tuner = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(sweep_trial, shared=shared),
                 {"cpu": slot.cpus, "gpu": slot.gpus},
             ),
             tune_config=tune.TuneConfig(
                 search_alg=limiter,
-                scheduler=make_scheduler(config, folder, slot.threads),
+                scheduler=make_scheduler(searcher.config, searcher.folder, slot.threads),
                 num_samples=trials,
                 reuse_actors=True,
                 time_budget_s=budget,
             ),
             run_config=tune.RunConfig(
-                name=folder.name,
+                name=searcher.folder.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=callbacks,
-                failure_config=tune.FailureConfig(max_failures=config.search.max_failures),
+                callbacks=[books, *_companions(searcher, limiter, slot)],
+                failure_config=tune.FailureConfig(max_failures=searcher.config.search.max_failures),
             ),
-        )
-        tuner.fit()
+        ).fit()
     return budget is not None and time.monotonic() - start >= budget
+
+
+def _companions(
+    searcher: StudySearch, limiter: ConcurrencyLimiter, slot: Slot
+) -> Iterator[tune.Callback]:
+    """Yields what a sweep needs beside its books: more slots as nodes join, an end to the stuck."""
+    if slot.may_grow:
+        yield Growth(limiter, slot)
+    timeout = searcher.config.search.trial_timeout_s
+    if timeout is not None:
+        yield Watchdog(timeout, searcher.folder, slot.threads)
 
 
 @contextmanager

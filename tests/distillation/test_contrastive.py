@@ -115,12 +115,16 @@ def test_every_family_has_features_to_tell_apart(family):
     assert terms(Contrastive(), tiny.MULTI, models)["contrast"] > 0
 
 
-def trained(folder: Any, negatives: int, **teacher: Any) -> Any:
+UNPRUNED = {"method": "none"}
+STAGED = {"method": "magnitude", "ratio": 0.5, "schedule": {"stages": 2}}
+
+
+def trained(folder: Any, negatives: int, pruning: Any = UNPRUNED, **teacher: Any) -> Any:
     options = {"method": "contrastive", "negatives": negatives}
     sweep = prepare(tiny_config(folder, distillation={**options, "alpha": None}, teacher=teacher))
     sections = {
         "student": {"layers": 1},
-        "pruning": {"method": "none"},
+        "pruning": pruning,
         "distillation": options,
         "training": {"epochs": 3, "precision": "float32"},
     }
@@ -137,9 +141,10 @@ def test_the_student_learns_to_tell_the_examples_apart(tmp_path, negatives):
     assert not any(TEACHER_EXAMPLES in report.training for report in finished.epochs)
 
 
-def test_without_a_cache_the_teacher_is_run_once_a_trial_for_the_bank(tmp_path):
-    _, kept = trained(tmp_path, 1024)
-    _, alone = trained(tmp_path, 1024, cache={"where": "off"})
+@pytest.mark.parametrize("pruning", [UNPRUNED, STAGED], ids=["unpruned", "staged"])
+def test_without_a_cache_the_teacher_is_run_once_a_trial_for_the_bank(tmp_path, pruning):
+    _, kept = trained(tmp_path, 1024, pruning)
+    _, alone = trained(tmp_path, 1024, pruning, cache={"where": "off"})
     assert np.allclose(kept.logits["test"], alone.logits["test"], atol=1e-3)
     # The logits are not kept either, and are asked for every epoch.
     asked = [report.training[TEACHER_EXAMPLES] for report in alone.epochs]

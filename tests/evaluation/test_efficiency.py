@@ -9,6 +9,11 @@ from kdray.models.outputs import forward, with_attentions
 from tests import tiny
 
 
+@pytest.fixture(autouse=True)
+def _timed_briefly():
+    """Here timing is what is tested."""
+
+
 def inputs(length, batch=1):
     ids = torch.full((batch, length), 7)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

@@ -49,7 +49,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> PreparedSweep:
     return assemble(config, teacher, splits, Needs())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trial() -> Callable[..., TrialConfig]:
     def made(**changes: Any) -> TrialConfig:
         return trial_config(merged(SECTIONS, changes), Evaluation(), "macro_f1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from kdray.regimes.table import RUNS
 from kdray.results.records import TEACHER_EXAMPLES
 from kdray.schema import TrialConfig
 from kdray.teacher.outputs import TeacherOutputs
-from kdray.trial import run_trial
+from kdray.trial import Finished, run_trial
 from tests import tiny
 
 Trial = Callable[..., TrialConfig]
@@ -27,6 +28,12 @@ EACH: dict[str, dict[str, Any]] = {
 }
 GENERATIONS = {"single": 1, "progressive": 3, "born_again": 2, "mutual": 1, "online": 1}
 every_regime = pytest.mark.parametrize("name", EACH)
+
+
+@pytest.fixture(scope="module")
+def done(sweep: PreparedSweep, trial: Trial) -> Callable[[str], Finished]:
+    """One trial of a regime."""
+    return cache(lambda name: run_trial(trial(regime=EACH[name]), sweep))
 
 
 def untaught(sweep: PreparedSweep) -> PreparedSweep:
@@ -57,9 +64,9 @@ def test_a_student_learns_what_can_be_learnt(sweep: PreparedSweep, trial: Trial,
 
 @every_regime
 def test_epochs_are_counted_over_all_generations_and_those_of_the_last_are_judged(
-    sweep: PreparedSweep, trial: Trial, name: str
+    done: Callable[[str], Finished], name: str
 ) -> None:
-    finished = run_trial(trial(regime=EACH[name]), sweep)
+    finished = done(name)
     total = 2 * GENERATIONS[name]
     assert [one.epoch for one in finished.epochs] == list(range(1, total + 1))
     assert {one.epochs for one in finished.epochs} == {total}
@@ -71,9 +78,9 @@ def test_epochs_are_counted_over_all_generations_and_those_of_the_last_are_judge
 
 @every_regime
 def test_the_selected_epoch_is_the_best_of_the_last_generation(
-    sweep: PreparedSweep, trial: Trial, name: str
+    done: Callable[[str], Finished], name: str
 ) -> None:
-    finished = run_trial(trial(regime=EACH[name]), sweep)
+    finished = done(name)
     last = [one.metrics["macro_f1"] for one in finished.epochs if not one.rising]
     assert finished.metrics["macro_f1"] == max(last)
     selected = finished.epochs[finished.selected_epoch - 1]
@@ -81,26 +88,23 @@ def test_the_selected_epoch_is_the_best_of_the_last_generation(
 
 
 @every_regime
-def test_the_sweeps_teacher_is_not_run_again(sweep: PreparedSweep, trial: Trial, name: str) -> None:
-    finished = run_trial(trial(regime=EACH[name]), sweep)
-    assert not any(TEACHER_EXAMPLES in report.training for report in finished.epochs)
+def test_the_sweeps_teacher_is_not_run_again(done: Callable[[str], Finished], name: str) -> None:
+    assert not any(TEACHER_EXAMPLES in report.training for report in done(name).epochs)
 
 
 @pytest.mark.parametrize("name", ["single", "progressive", "born_again"])
 def test_what_the_sweeps_teacher_says_matters_where_it_teaches(
-    sweep: PreparedSweep, trial: Trial, name: str
+    sweep: PreparedSweep, trial: Trial, done: Callable[[str], Finished], name: str
 ) -> None:
-    config = trial(regime=EACH[name])
-    one, other = run_trial(config, sweep), run_trial(config, untaught(sweep))
+    one, other = done(name), run_trial(trial(regime=EACH[name]), untaught(sweep))
     assert not np.array_equal(one.logits["test"], other.logits["test"])
 
 
 @pytest.mark.parametrize("name", ["mutual", "online"])
 def test_what_the_sweeps_teacher_says_does_not_matter_where_it_does_not(
-    sweep: PreparedSweep, trial: Trial, name: str
+    sweep: PreparedSweep, trial: Trial, done: Callable[[str], Finished], name: str
 ) -> None:
-    config = trial(regime=EACH[name])
-    one, other = run_trial(config, sweep), run_trial(config, untaught(sweep))
+    one, other = done(name), run_trial(trial(regime=EACH[name]), untaught(sweep))
     assert np.array_equal(one.logits["test"], other.logits["test"])
 
 

@@ -9,6 +9,7 @@ import ray
 
 from kdray.config.sections import Resources
 from kdray.preparation import prepare
+from kdray.schema import SweepConfig
 from kdray.sweep import calibration
 from kdray.sweep.calibration import Unit, best_share, measured_slot, shared_unit, shortest_s
 from kdray.sweep.resources import Slot
@@ -54,35 +55,58 @@ def test_more_trials_share_a_unit_only_if_that_brings_five_percent() -> None:
     assert best_share({1: 100.0, 2: 103.0, 4: 0.0}) == 1
 
 
-def test_the_shortest_time_counts_twenty_milliseconds_a_step(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "training.epochs=3")
-    # 100 examples in batches of 32 are 4 steps; 3 epochs, 10 trials, 2 at a time.
+@pytest.mark.parametrize("batches_a_step", [1, 3])
+def test_the_shortest_time_counts_twenty_milliseconds_a_batch(
+    tmp_path: Path, batches_a_step: int
+) -> None:
+    training = {"epochs": 3, "gradient_accumulation": batches_a_step}
+    config = tiny_config(tmp_path, training=training)
+    # 100 examples in batches of 32 are 4 batches; 3 epochs, 10 trials, 2 at a time.
     assert shortest_s(config, 100, 10, SLOT) == pytest.approx(4 * 3 * 10 / 2 * 0.02)
 
 
-@pytest.mark.ray
-def test_a_short_sweep_is_not_measured(swept: Tiny) -> None:
-    prepared = ray.put(prepare(swept.config))
-    assert measured_slot(swept.config, SLOT, prepared, 3, pytest.fail) == SLOT
+def test_the_shortest_time_counts_the_trainings_of_the_shortest_regime(tmp_path: Path) -> None:
+    again = [{"name": "born_again", "generations": count} for count in (4, 3)]
+    config = tiny_config(tmp_path, regime={"choice": again})
+    assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 3 / 2 * 0.02)
+    config = tiny_config(tmp_path, regime={"choice": [*again, "single"]})
+    assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 1 / 2 * 0.02)
+
+
+Free = tuple[SweepConfig, ray.ObjectRef]
+
+
+@pytest.fixture(scope="module")
+def free(swept: Tiny) -> Free:
+    """A sweep that leaves its slots to kdray, prepared."""
+    config = replace(swept.config, resources=Resources())
+    return config, ray.put(prepare(config))
 
 
 @pytest.mark.ray
-def test_what_was_asked_for_is_not_measured(swept: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_sweep_is_not_measured(free: Free) -> None:
+    config, prepared = free
+    assert measured_slot(config, SLOT, prepared, 3, pytest.fail) == SLOT
+
+
+@pytest.mark.ray
+def test_what_was_asked_for_is_not_measured(free: Free, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "WORTH_S", 0.0)
-    config = replace(swept.config, resources=Resources(cpus_per_trial=1))
-    assert measured_slot(config, SLOT, ray.put(prepare(config)), 3, pytest.fail) == SLOT
+    config, prepared = free
+    asked = replace(config, resources=Resources(cpus_per_trial=1))
+    assert measured_slot(asked, SLOT, prepared, 3, pytest.fail) == SLOT
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_long_sweep_is_measured_in_workers_and_told(
-    swept: Tiny, monkeypatch: pytest.MonkeyPatch
+    free: Free, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "WORTH_S", 0.0)
     monkeypatch.setattr(calibration, "PROBE_S", 0.2)
     lines: list[str] = []
     cores = int(ray.cluster_resources()["CPU"])
-    slot = measured_slot(swept.config, SLOT, ray.put(prepare(swept.config)), 3, lines.append)
+    slot = measured_slot(free[0], SLOT, free[1], 3, lines.append)
     assert slot.cpus * slot.concurrent == pytest.approx(cores, abs=slot.cpus - 1)
     assert len(lines) == 1
     assert "(measured)" in lines[0]
@@ -94,7 +118,7 @@ def test_a_long_sweep_is_measured_in_workers_and_told(
 
 @pytest.mark.ray
 def test_a_sweep_that_cannot_be_measured_keeps_its_slot_and_says_why(
-    swept: Tiny, monkeypatch: pytest.MonkeyPatch
+    free: Free, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object) -> None:
         raise ray.exceptions.ActorDiedError
@@ -102,8 +126,7 @@ def test_a_sweep_that_cannot_be_measured_keeps_its_slot_and_says_why(
     monkeypatch.setattr(calibration, "WORTH_S", 0.0)
     monkeypatch.setattr(calibration, "measure", lost)
     lines: list[str] = []
-    prepared = ray.put(prepare(swept.config))
-    assert measured_slot(swept.config, SLOT, prepared, 3, lines.append) == SLOT
+    assert measured_slot(free[0], SLOT, free[1], 3, lines.append) == SLOT
     assert lines[0].startswith("slots: not measured (")
 
 

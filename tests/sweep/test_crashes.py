@@ -22,6 +22,7 @@ from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder
 from kdray.sweep.reconciling import TRIAL_ID
 from kdray.sweep.search import open_study
+from tests.command_line import kdray
 from tests.tiny_sweep import write_space
 from tests.tracking.server import Server
 
@@ -79,6 +80,12 @@ def written(folder: SweepFolder) -> dict[str, bytes]:
     return {file.parent.name: file.read_bytes() for file in files}
 
 
+def cut_off(folder: SweepFolder) -> set[str]:
+    """Returns the trials that have a checkpoint, and no result yet."""
+    kept = {path.name for path in (folder.root / "checkpoints").glob("[!.]*")}
+    return kept - written(folder).keys()
+
+
 def check_agreement(folder: SweepFolder, trials: int, store: Path | None = None) -> None:
     """Checks that trial folders, Optuna and MLflow say the same, and that nothing is left over."""
     results = {result.trial_id: result for result in folder.results()}
@@ -113,6 +120,7 @@ def test_a_sweep_killed_at_ten_random_moments_ends_as_if_it_never_was(tmp_path: 
     space = write_space(tmp_path, **SPACE)
     folder, rng = SweepFolder(tmp_path / "runs" / "tiny"), random.Random(0)
     before: dict[str, bytes] = {}
+    cut: set[str] = set()
     for kill in range(10):
         begun = folder.sweep_yaml.exists()
         arguments = ["resume", folder.root] if begun else ["sweep", space, "--output", OUTPUT]
@@ -121,67 +129,21 @@ def test_a_sweep_killed_at_ten_random_moments_ends_as_if_it_never_was(tmp_path: 
                 # In the midst of trials: some epochs after one more has ended.
                 wait_for(lambda: len(written(folder)) > len(before), process)  # noqa: B023
                 time.sleep(rng.uniform(0, 0.5))
+                wait_for(lambda: bool(cut_off(folder)), process)
             else:
                 time.sleep(rng.uniform(0, 9))
             process.kill()
         assert {trial_id: written(folder).get(trial_id) for trial_id in before} == before
         before = written(folder)
+        cut |= cut_off(folder)
     assert len(before) < TRIALS, "the last resume has something to do"
-    run(tmp_path, "resume", folder.root)
-    assert {trial_id: written(folder)[trial_id] for trial_id in before} == before
-    check_agreement(folder, TRIALS)
-    assert read_verification(folder)["forward_examples"] == 200
     run(tmp_path, "resume", folder.root, "--trials", str(TRIALS + 4))
+    assert {trial_id: written(folder)[trial_id] for trial_id in before} == before
     check_agreement(folder, TRIALS + 4)
-
-
-def test_a_trial_that_was_cut_off_ends_as_it_would_have(tmp_path: Path) -> None:
-    space = write_space(tmp_path, training={"epochs": 40}, search={"checkpoint_interval_s": 0})
-    folder = SweepFolder(tmp_path / "runs" / "tiny")
-    with driver(tmp_path, "sweep", space, "--output", OUTPUT, "--trials", "1") as process:
-        wait_for(folder.checkpoint("0000").exists, process)
-        process.kill()
-    text = run(tmp_path, "resume", folder.root)
-    assert "trial 0000 completed" in text
-    assert "is the same as in the sweep" in run(tmp_path, "trial", folder.root, "0000")
-
-
-@pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGTERM]])
-def test_a_sweep_that_is_stopped_says_how_to_go_on_and_does(
-    tmp_path: Path, signals: list[signal.Signals]
-) -> None:
-    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
-    with driver(tmp_path, "sweep", space, "--output", OUTPUT) as process:
-        wait_for(lambda: bool(written(folder)), process)
-        for number in signals:
-            process.send_signal(number)
-            time.sleep(0.3)
-        process.wait(timeout=120)
-    text = (tmp_path / LOG).read_text()
-    assert process.returncode == 130, text
-    assert "Traceback" not in text
-    if len(signals) == 1:
-        assert f"kdray resume {folder.root}" in text
-    run(tmp_path, "resume", folder.root)
-    check_agreement(folder, TRIALS)
-
-
-def test_a_sweep_goes_on_when_a_node_is_lost(tmp_path: Path) -> None:
-    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
-        arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster.address]
-        with driver(tmp_path, *arguments) as process:
-            wait_for(lambda: len(written(folder)) >= 2, process)
-            cluster.remove_node(nodes[0], allow_graceful=False)
-            process.wait(timeout=400)
-        assert process.returncode == 0, (tmp_path / LOG).read_text()
-    finally:
-        cluster.shutdown()
-    check_agreement(folder, TRIALS)
-    assert {result.status for result in folder.results()} == {"completed"}
     assert read_verification(folder)["forward_examples"] == 200
+    assert cut
+    for trial_id in cut:
+        assert "is the same as in the sweep" in kdray("trial", folder.root, trial_id)
 
 
 def test_a_sweep_whose_mlflow_server_goes_away_for_a_while_is_recorded_whole(
@@ -191,42 +153,72 @@ def test_a_sweep_whose_mlflow_server_goes_away_for_a_while_is_recorded_whole(
     server = Server(tmp_path)
     server.start()
     try:
-        uri = f"tracking.uri=http://127.0.0.1:{server.port}"
-        with driver(tmp_path, "sweep", space, "--output", OUTPUT, "--set", uri) as process:
-            wait_for(lambda: len(written(folder)) >= 3, process)
+        words = ["--set", f"tracking.uri=http://127.0.0.1:{server.port}", "--trials", "12"]
+        with driver(tmp_path, "sweep", space, "--output", OUTPUT, *words) as process:
+            wait_for(lambda: len(written(folder)) >= 2, process)
             server.kill()
-            wait_for(lambda: len(written(folder)) >= 12, process)
+            wait_for(lambda: len(written(folder)) >= 8, process)
             server.start()
             process.wait(timeout=400)
         text = (tmp_path / LOG).read_text()
         assert process.returncode == 0, text
         assert "warning" not in text
-        check_agreement(folder, TRIALS, tmp_path / "server.db")
+        check_agreement(folder, 12, tmp_path / "server.db")
     finally:
         server.kill()
 
 
-def test_a_sweep_without_an_address_does_not_join_a_cluster_of_this_machine(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cluster_of_others() -> Iterator[Cluster]:
+    """A cluster of this machine, without any core until a node is added."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        run(tmp_path, "sweep", write_space(tmp_path), "--output", OUTPUT, "--trials", "1")
-    finally:
-        cluster.shutdown()
-    check_agreement(SweepFolder(tmp_path / "runs" / "tiny"), 1)
+    yield cluster
+    cluster.shutdown()
 
 
-def test_trials_run_on_a_node_that_joins(tmp_path: Path) -> None:
-    # Longer than a worker takes to start, else the one that is there already takes every trial.
-    long = {"training": {"epochs": 200}, "search": {"trials": 9, "checkpoint_interval_s": 0}}
-    space, folder = write_space(tmp_path, **long), SweepFolder(tmp_path / "runs" / "tiny")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        cluster.add_node(num_cpus=1)
-        arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster.address]
+@pytest.mark.usefixtures("cluster_of_others")
+def test_a_sweep_that_is_stopped_says_how_to_go_on_and_does_and_joins_no_cluster_unasked(
+    tmp_path: Path,
+) -> None:
+    space, folder = write_space(tmp_path, **SPACE), SweepFolder(tmp_path / "runs" / "tiny")
+    before: dict[str, bytes] = {}
+    for signals in ([signal.SIGTERM], [signal.SIGINT], [signal.SIGINT] * 2):
+        arguments = ["resume", folder.root] if before else ["sweep", space, "--output", OUTPUT]
         with driver(tmp_path, *arguments) as process:
-            running = folder.root / "checkpoints"
-            wait_for(running.exists, process)
-            cluster.add_node(num_cpus=2)
-            wait_for(lambda: len(list(running.glob("[!.]*"))) == 3, process)
-    finally:
-        cluster.shutdown()
+            wait_for(lambda: len(written(folder)) > len(before), process)  # noqa: B023
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.3)
+            process.wait(timeout=120)
+        text = (tmp_path / LOG).read_text()
+        assert process.returncode == 130, text
+        assert "Traceback" not in text
+        if len(signals) == 1:
+            assert f"kdray resume {folder.root}" in text
+            (folder.root / "report.html").unlink()
+        assert written(folder).items() > before.items()
+        before = written(folder)
+    assert len(before) < TRIALS, "the last resume has something to do"
+    run(tmp_path, "resume", folder.root)
+    assert written(folder).items() > before.items()
+    check_agreement(folder, TRIALS)
+
+
+def test_a_sweep_goes_on_where_a_node_joins_and_when_one_is_lost(
+    tmp_path: Path, cluster_of_others: Cluster
+) -> None:
+    # Longer than a worker takes to start, else the one that is there already takes every trial.
+    long = {"training": {"epochs": 100}, "search": {"trials": 8, "checkpoint_interval_s": 0}}
+    space, folder = write_space(tmp_path, **long), SweepFolder(tmp_path / "runs" / "tiny")
+    prepared_here = cluster_of_others.add_node(num_cpus=1)
+    arguments = ["sweep", space, "--output", OUTPUT, "--address", cluster_of_others.address]
+    with driver(tmp_path, *arguments) as process:
+        wait_for((folder.root / "checkpoints").exists, process)
+        cluster_of_others.add_node(num_cpus=2)
+        wait_for(lambda: len(cut_off(folder)) == 3, process)
+        cluster_of_others.remove_node(prepared_here, allow_graceful=False)
+        process.wait(timeout=400)
+    assert process.returncode == 0, (tmp_path / LOG).read_text()
+    check_agreement(folder, 8)
+    assert {result.status for result in folder.results()} == {"completed"}
+    assert read_verification(folder)["forward_examples"] == 200

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.tiny_sweep import tiny_config
 pytestmark = pytest.mark.usefixtures("cluster")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _misbehaving() -> Iterator[None]:
     with mock.patch.object(tuning, "sweep_trial", misbehaving):
         yield
@@ -48,54 +49,64 @@ def states(config: SweepConfig, folder: SweepFolder) -> list[TrialState]:
     return [trial.state for trial in open_study(config, folder, 0).get_trials()]
 
 
-def test_what_may_pass_is_tried_again_and_what_cannot_is_failed_at_once(output: Path) -> None:
-    deeds = {
-        "0000": ["die"],
-        "0001": ["network"],
-        "0002": ["diverge"],
-        "0003": ["die", "die"],
-        "0004": ["network", "network"],
-        "0005": [],
-    }
-    config, folder = planned(output, "failing", deeds)
-    summary = swept(config, folder)
-    found = {result.trial_id: result for result in folder.results()}
-    assert [begun(folder.root, trial_id) for trial_id in deeds] == [2, 2, 1, 2, 2, 1]
-    assert [found[trial_id].status for trial_id in deeds] == [
-        *("completed", "completed", "failed", "failed", "failed", "completed"),
-    ]
-    assert (found["0002"].stage, found["0002"].error) == ("distil", "the loss is not finite")
-    assert (found["0003"].error or "").startswith("the worker died: ")
+Failing = tuple[SweepConfig, SweepFolder, dict[str, Any]]
+TIMEOUT_S = 40
+DEEDS = {
+    "0000": ["hang", "hang"],
+    "0001": ["die"],
+    "0002": ["network"],
+    "0003": ["diverge"],
+    "0004": ["die", "die"],
+    "0005": ["network", "network"],
+    "0006": [],
+    "0007": ["die after 2"],
+}
 
-    assert (found["0004"].stage, found["0004"].error) == ("distil", "the network was away")
-    assert all(found[trial_id].duration_s > 0 for trial_id in deeds)
-    assert summary["trials"] == {"completed": 3, "stopped_early": 0, "failed": 3}
-    assert TrialState.RUNNING not in states(config, folder)
+
+@pytest.fixture(scope="module")
+def failing(output: Path, cluster: None) -> Failing:
+    """A sweep in which nearly every trial fails, each in its own way; the first is in the way."""
+    search = {"trial_timeout_s": TIMEOUT_S, "checkpoint_interval_s": 0}
+    config, folder = planned(output, "failing", DEEDS, **search)
+    config = replace(config, space=config.space | {"training": {"epochs": 4}})
+    return config, folder, swept(config, folder)
+
+
+def test_what_may_pass_is_tried_again_and_what_cannot_is_failed_at_once(failing: Failing) -> None:
+    config, folder, summary = failing
+    found = {result.trial_id: result for result in folder.results()}
+    assert {trial_id: begun(folder.root, trial_id) for trial_id in DEEDS} == {
+        **{"0000": 1, "0001": 2, "0002": 2, "0003": 1, "0004": 2, "0005": 2, "0006": 1, "0007": 2}
+    }
+    well = {"0001", "0002", "0006", "0007"}
+    assert {trial_id for trial_id, r in found.items() if r.status == "completed"} == well
+    assert {r.status for trial_id, r in found.items() if trial_id not in well} == {"failed"}
+    assert (found["0003"].stage, found["0003"].error) == ("distil", "the loss is not finite")
+    assert (found["0004"].error or "").startswith("the worker died: ")
+    assert (found["0005"].stage, found["0005"].error) == ("distil", "the network was away")
+    assert all(found[trial_id].duration_s > 0 for trial_id in DEEDS)
+    assert summary["trials"] == {"completed": 4, "stopped_early": 0, "failed": 4}
+    ended = Counter(states(config, folder))
+    assert ended == {TrialState.COMPLETE: 4, TrialState.FAIL: 4}
+
+
+def test_a_stuck_trial_is_ended_by_the_watchdog_and_not_tried_again(failing: Failing) -> None:
+    stuck = failing[1].result("0000")
+    assert stuck is not None
+    assert stuck.status == "failed"
+    assert stuck.error == f"took longer than the {TIMEOUT_S} s of search.trial_timeout_s"
+    assert stuck.duration_s == TIMEOUT_S
 
 
 def test_a_trial_whose_worker_dies_in_its_second_epoch_goes_on_after_its_first(
-    output: Path,
+    failing: Failing,
 ) -> None:
-    config, folder = planned(output, "mid", {"0000": ["die after 2"]}, checkpoint_interval_s=0)
-    config = replace(config, space=config.space | {"training": {"epochs": 4}})
-    assert swept(config, folder)["trials"]["completed"] == 1
-    told = [line.split()[1] for line in (folder.root / EPOCHS).read_text().splitlines()]
+    folder = failing[1]
+    lines = [line.split() for line in (folder.root / EPOCHS).read_text().splitlines()]
+    told = [epoch for trial_id, epoch in lines if trial_id == "0007"]
     assert told == ["1", "2", "2", "3", "4"]
-    assert [report.epoch for report in folder.epochs("0000")] == [1, 2, 3, 4]
+    assert [report.epoch for report in folder.epochs("0007")] == [1, 2, 3, 4]
     assert not (folder.root / "checkpoints").exists()
-
-
-@pytest.mark.slow
-def test_a_stuck_trial_is_ended_by_the_watchdog_and_not_tried_again(output: Path) -> None:
-    deeds = {"0000": ["hang", "hang"], "0001": []}
-    config, folder = planned(output, "stuck", deeds, trial_timeout_s=45)
-    swept(config, folder)
-    stuck, well = folder.results()
-    assert stuck.status == "failed"
-    assert stuck.error == "took longer than the 45 s of search.trial_timeout_s"
-    assert stuck.duration_s == 45
-    assert well.status == "completed"
-    assert states(config, folder) == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_a_sweep_stops_when_the_first_five_trials_fail_for_one_reason(output: Path) -> None:
@@ -107,18 +118,18 @@ def test_a_sweep_stops_when_the_first_five_trials_fail_for_one_reason(output: Pa
     assert (folder.root / "trials.csv").exists()
 
 
-@pytest.mark.parametrize("deed", ["full", "full, says a library"])
-def test_a_full_disk_fails_no_trial_but_stops_the_sweep_which_then_goes_on(
-    output: Path, deed: str
-) -> None:
-    deeds = {"0000": [], "0001": [deed, deed], "0002": []}
-    config, folder = planned(output, f"full{len(deed)}", deeds)
-    with pytest.raises(SweepError, match=r"a disk is full.*kdray resume"):
-        swept(config, folder)
-    assert {result.status for result in folder.results()} == {"completed"}
-    assert folder.result("0001") is None
+def test_a_full_disk_fails_no_trial_but_stops_the_sweep_which_then_goes_on(output: Path) -> None:
+    full, told = "full", "full, says a library"
+    deeds = {"0000": [], "0001": [full, full, told, told], "0002": []}
+    config, folder = planned(output, "full", deeds)
+    for _ in (full, told):
+        with pytest.raises(SweepError, match=r"a disk is full.*kdray resume"):
+            swept(config, folder)
+        assert {result.status for result in folder.results()} == {"completed"}
+        assert folder.result("0001") is None
     assert swept(config, folder)["trials"]["completed"] == 3
     assert begun(folder.root, "0000") == 1
+    assert begun(folder.root, "0001") == 5
     assert TrialState.RUNNING not in states(config, folder)
 
 

@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +17,7 @@ from kdray.errors import ConfigError
 from kdray.sweep import starting
 from kdray.sweep.joining import joined_address, make_ready, send_token
 from kdray.sweep.starting import start_ray
-from tests.ray_head import free_port, running_head
-from tests.tiny_sweep import write_space
+from tests.ray_head import free_port
 
 VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS")
 
@@ -109,32 +106,6 @@ def test_a_cluster_that_wants_a_token_where_there_is_none_is_told_with_the_way_o
 ) -> None:
     with pytest.raises(ConfigError, match=r"it wants its token; .*`ray get-auth-token` prints it"):
         make_ready(ray.get_runtime_context().gcs_address)
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_sweep_joins_a_cluster_by_its_address_with_the_token_of_the_user(tmp_path: Path) -> None:
-    space = write_space(tmp_path)
-    with running_head() as head:
-        words = ["sweep", str(space), "--trials", "1", "--address", f"127.0.0.1:{head.own_port}"]
-        for variables, code, told in [
-            ({"NO_TOKEN": "1"}, 2, "it wants its token"),
-            ({"RAY_AUTH_TOKEN": "1" * 32}, 2, "it wants its token"),
-            ({}, 0, "[1/1] trial"),
-        ]:
-            done = subprocess.run(
-                [sys.executable, "-m", "kdray", *words],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                env=head.environment(tmp_path, **variables),
-                check=False,
-            )
-            printed = done.stdout + done.stderr
-            assert done.returncode == code, printed
-            assert told in printed
-            assert "Traceback" not in printed
 
 
 def test_a_cluster_that_wants_no_token_gets_none(open_head: str, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
 
 STDIN = "-"
-# What a problem of the data is called on the command line.
-_WHERE = {"data.text": "--text", "data.labels": "--label", "data.file": "FILE"}
+# What a key of the data is called on the command line.
+_WHERE = {"data.text": "--text", "data.labels": "FILE", "data.file": "FILE"}
 
 
 @dataclass(frozen=True)
@@ -122,5 +122,5 @@ def _label_columns(
         return names, [Problem("--label", message)] if asked.label else []
     column = asked.label or columns.get("labels")
     if not isinstance(column, str):
-        return "", [Problem("--label", "is needed: name the column that holds the classes")]
+        return "", [Problem("--label", "is needed: it names the column that holds the classes")]
     return column, []

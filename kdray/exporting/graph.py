@@ -76,14 +76,15 @@ def write_graph(student: Student, probe: Dataset, file: Path) -> float:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what the exporters say of their own insides from the user."""
-    before = logging.root.manager.disable
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
+        logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            logging.disable(before)
+            logger.setLevel(before)
 
 
 class _Logits(nn.Module):

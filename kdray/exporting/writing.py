@@ -85,10 +85,13 @@ def _quantise(graph: Path) -> None:
     eight does not fit.
     """
     from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    rounded = graph.with_suffix(".int8")
+    ready, rounded = graph.with_suffix(".ready"), graph.with_suffix(".int8")
     with quiet():
-        quantize_dynamic(graph, rounded, per_channel=True, reduce_range=True)
+        quant_pre_process(graph, ready, skip_symbolic_shape=True)
+        quantize_dynamic(ready, rounded, per_channel=True, reduce_range=True)
+    ready.unlink()
     rounded.replace(graph)
 
 

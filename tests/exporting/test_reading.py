@@ -27,7 +27,7 @@ def test_a_stored_student_is_opened_as_it_is_loaded(tmp_path: Path):
 
 
 def test_a_folder_without_a_student_is_refused_with_the_way_out(tmp_path: Path):
-    with pytest.raises(ConfigError, match="holds no student: it has no kdray.json; name runs/"):
+    with pytest.raises(ConfigError, match=r"holds no student: it has no kdray\.json; name runs/"):
         open_student(tmp_path)
     stored(tmp_path / "students" / "0003")
     with pytest.raises(ConfigError, match=r"such as .*/students/0003"):

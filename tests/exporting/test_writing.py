@@ -57,9 +57,7 @@ def alone(folder: Path) -> np.ndarray:
     return np.array(json.loads(done.stdout))
 
 
-def test_onnxruntime_and_tokenizers_alone_give_the_same_probabilities(
-    stored: Path, tmp_path: Path
-):
+def test_onnxruntime_and_tokenizers_alone_give_the_same_probabilities(stored: Path, tmp_path: Path):
     folder, student = copied(stored, tmp_path / "out"), load_student(stored)
     known = export_student(folder, "onnx")
     assert known.difference <= 1e-4

@@ -51,7 +51,7 @@ def file_texts(
         origin: Where it is from.
     """
     wanted = [("data.text", name) for name in columns]
-    problems = _missing_problems(wanted, frame, "data.file", origin)
+    problems = _missing_problems(wanted, frame, origin)
     if problems:
         return (), problems
     texts = list(zip(*(words(frame[column]) for column in columns), strict=True))
@@ -71,7 +71,7 @@ def file_examples(
     """
     texts, problems = file_texts(source.text_columns, frame, origin)
     wanted = [("data.labels", name) for name in source.label_columns]
-    missing = _missing_problems(wanted, frame, "data.file", origin)
+    missing = _missing_problems(wanted, frame, origin)
     if missing or not texts:
         return Examples((), np.zeros(0, np.int64)), list(dict.fromkeys([*problems, *missing]))
     targets, wrong = _targets(labels, source, frame, origin)
@@ -83,18 +83,28 @@ def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
     wanted += [("data.labels", name) for name in source.label_columns]
     problems = []
     for split, frame in frames.splits.items():
-        problems += _missing_problems(wanted, frame, _key(split), frames.origins[split])
+        if not len(frame):
+            problems.append(Problem(_key(split), f"{frames.origins[split]} has no rows"))
+            continue
+        columns = [str(column) for column in frame.columns]
+        problems += [
+            Problem(key, f"{frames.origins[split]} has no column {name!r}{nearest(name, columns)}")
+            for key, name in wanted
+            if name not in columns
+        ]
     return problems
 
 
 def _missing_problems(
-    wanted: Sequence[tuple[str, str]], frame: pd.DataFrame, key: str, origin: str
+    wanted: Sequence[tuple[str, str]], frame: pd.DataFrame, origin: str
 ) -> list[Problem]:
+    """Returns which columns a table lacks, and which it has: it may call them quite otherwise."""
     if not len(frame):
-        return [Problem(key, f"{origin} has no rows")]
+        return [Problem("data.file", f"{origin} has no rows")]
     columns = [str(column) for column in frame.columns]
+    there = ", ".join(columns)
     return [
-        Problem(key, f"{origin} has no column {name!r}{nearest(name, columns)}")
+        Problem(key, f"{origin} has no column {name!r}; it has {there}")
         for key, name in wanted
         if name not in columns
     ]

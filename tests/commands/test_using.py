@@ -99,10 +99,9 @@ def test_labels_that_no_example_has_are_named(
     [
         (
             {"text": "gone", "comment": tiny.TEXTS},
-            [],
-            "--text: .* has no column 'text'; known: bul",
+            "--text: .* has no column 'text'; it has bully, threat, spam, comment",
         ),
-        ({"spam": "gone"}, "FILE: .* has no column 'spam'"),
+        ({"spam": "gone"}, "FILE: .* has no column 'spam'; it has text, bully, threat"),
         ({"spam": ["", 1, 0, 0]}, "'spam' must hold 0 or 1, but row 0 holds ''"),
         ({"text": ["", "a", "b", "c"]}, "1 rows have an empty text: 0"),
     ],

@@ -82,8 +82,7 @@ def _stored(target: SweepFolder, folder: str, trial_id: str) -> Path:
 def _registered(target: SweepFolder, trial_id: str) -> str:
     from kdray.tracking.registry import register_student
 
-    register_student(target, trial_id)
-    return f"models:/{target.name}@best"
+    return register_student(target, trial_id)
 
 
 def _found(

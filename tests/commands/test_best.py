@@ -125,7 +125,6 @@ def test_int8_says_when_the_data_are_not_what_they_were(
     assert "import onnxruntime, tokenizers" in said
 
 
-@pytest.mark.slow
 def test_the_best_is_registered(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], swept: Tiny
 ) -> None:

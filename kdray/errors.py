@@ -66,3 +66,7 @@ class StoppedError(KdrayError):
 
 class DivergedError(KdrayError):
     """The loss is no longer a finite number."""
+
+
+class ExportError(KdrayError):
+    """A student cannot be written in another format as what it is."""

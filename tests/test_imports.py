@@ -29,7 +29,7 @@ ORDER = [
     {"pruning_checks", "family_checks"},
     {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},
     {"schema"},
-    {"distillation", "pruning", "teacher"},
+    {"distillation", "pruning", "teacher", "exporting"},
     {"training"},
     {"evaluation"},
     {"models"},
@@ -46,6 +46,8 @@ HOMES = {
     "matplotlib": {"reporting"},
     "plotly": {"reporting"},
     "jinja2": {"reporting"},
+    "onnx": {"exporting"},
+    "onnxruntime": {"exporting"},
     "typer": {"cli"},
 }
 

@@ -1,63 +1,150 @@
 """`kdray best`: the student to take away."""
 
-import shutil
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from kdray.commands.fronts import print_metrics
+from kdray.commands.limits import Assignments, read_bounds
+from kdray.commands.speaking import print_json, progress_console
+from kdray.commands.taking import Leaving, copy_out, output_problems
 from kdray.errors import ConfigError, Problem
+from kdray.exporting import Format
 from kdray.locations import sweep_folder
-from kdray.results.folder import written_whole
+from kdray.reporting.usage import usage
+from kdray.results.folder import SweepFolder
+from kdray.results.records import TrialResult
+
+if TYPE_CHECKING:
+    from kdray.reporting.best import Constraints
 
 
-def take_best(
-    folder: str,
-    max_size_mb: float | None,
-    min_macro_f1: float | None,
-    within: float | None,
-    output: Path | None,
-) -> None:
-    """Names the best student under constraints, and copies it out."""
-    from kdray.reporting.best import Constraints, best_student
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a student besides its metrics.
+
+    Attributes:
+        output: Where it is copied; None: nowhere.
+        form: In which format.
+        register: Whether it goes into MLflow's model registry.
+        as_json: Whether what is found is printed as JSON.
+    """
+
+    output: Path | None = None
+    form: Format = "safetensors"
+    register: bool = False
+    as_json: bool = False
+
+
+def take_best(folder: str, constraints: "Constraints", bounds: Assignments, wanted: Wanted) -> None:
+    """Names the best student under constraints, copies it out and registers it, as asked."""
+    from kdray.reporting.best import best_student
 
     target = sweep_folder(folder)
-    row = best_student(target, Constraints(max_size_mb, min_macro_f1, within))
-    console = Console()
-    console.print(f"trial {row['trial_id']}", style="bold")
-    result = target.result(row["trial_id"])
+    read, problems = read_bounds(target, bounds)
+    problems += output_problems(wanted.output, wanted.form)
+    if problems:
+        raise ConfigError(problems)
+    constraints = replace(constraints, bounds=read)
+    trial_id = best_student(target, constraints)["trial_id"]
+    result = target.result(trial_id)
     assert result is not None, "a trial on the front has a result"
-    for name, value in result.parameters.items():
-        console.print(f"{name}: {value}", highlight=False)
-    print_metrics(result.metrics, console)
-    student = target.student(row["trial_id"])
+    student, exported = _stored(target, folder, trial_id), dict[str, Any]()
+    if wanted.output is not None:
+        command = _command(target, constraints, wanted.form)
+        with progress_console(as_json=wanted.as_json).status("copying the student out"):
+            leaving = Leaving(target, result, wanted.output, wanted.form, command)
+            exported = dict(copy_out(leaving))
+        student = wanted.output
+    found = _found(target, result, student, exported)
+    if wanted.register:
+        found["registered"] = _registered(target, trial_id)
+    if wanted.as_json:
+        print_json(found)
+    else:
+        _print(found, Console())
+
+
+def _stored(target: SweepFolder, folder: str, trial_id: str) -> Path:
+    student = target.student(trial_id)
     target.fetch(student)
     if not student.is_dir():
-        again = f"kdray trial {folder} {row['trial_id']} --output DIR"
+        again = f"kdray trial {folder} {trial_id} --output DIR"
         message = f"has no weights of it (search.keep); make it again with `{again}`"
         raise ConfigError([Problem(folder, message)])
-    if output is not None:
-        student = copy_student(student, output)
-    console.print(f"student: {student}", soft_wrap=True, highlight=False)
-    console.print(
-        f"    import kdray\n    student = kdray.load_student({str(student)!r})\n"
-        "    student.predict(['a text'])",
-        highlight=False,
-        soft_wrap=True,
-    )
+    return student
 
 
-def copy_student(student: Path, output: Path) -> Path:
-    """Copies a student to a new folder, or in place of another student.
+def _registered(target: SweepFolder, trial_id: str) -> str:
+    from kdray.tracking.registry import register_student
 
-    Raises:
-        ConfigError: If the folder holds something else.
-    """
-    from kdray.models.student import CARD
+    return register_student(target, trial_id)
 
-    if output.exists() and any(output.iterdir()) and not (output / CARD).exists():
-        message = f"{output} holds something else; take a new folder"
-        raise ConfigError([Problem("--output", message)])
-    with written_whole(output.resolve()) as staging:
-        shutil.copytree(student, staging, dirs_exist_ok=True)
-    return output
+
+def _found(
+    target: SweepFolder, result: TrialResult, student: Path, exported: Mapping[str, Any]
+) -> dict[str, Any]:
+    from kdray.reporting.reading import read_sweep
+
+    form, inputs = exported.get("format", "safetensors"), exported.get("inputs", [])
+    pairs = isinstance(read_sweep(target)["config"]["data"]["text"], list)
+    return {
+        "trial_id": result.trial_id,
+        "parameters": dict(result.parameters),
+        "metrics": dict(result.metrics),
+        "student": str(student),
+        "format": form,
+        **({"onnx": dict(exported)} if exported else {}),
+        "use": usage(str(student), form, inputs, pairs).splitlines(),
+    }
+
+
+def _print(found: Mapping[str, Any], console: Console) -> None:
+    console.print(f"trial {found['trial_id']}", style="bold")
+    for name, value in found["parameters"].items():
+        console.print(f"{name}: {value}", highlight=False)
+    print_metrics(found["metrics"], console)
+    if "onnx" in found:
+        console.print(_onnx_said(found["onnx"]), highlight=False, soft_wrap=True)
+    if "registered" in found:
+        console.print(f"registered: {found['registered']}", highlight=False, soft_wrap=True)
+    console.print(f"student: {found['student']}", highlight=False, soft_wrap=True)
+    for line in found["use"]:
+        console.print(f"    {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _onnx_said(onnx: Mapping[str, Any]) -> str:
+    sparse = ", with the zeros that a packed file leaves out" if onnx["sparse"] else ""
+    said = [
+        f"{onnx['format']}: {onnx['size_mb']:.3g} MB{sparse}; {onnx['latency_ms']:.3g} ms for a "
+        f"text of {onnx['tokens']:.0f} tokens, {onnx['speedup']:.1f} times as fast as torch",
+        f"largest difference of a logit in float32: {onnx['difference']:.1g}",
+    ]
+    said += [
+        f"{metric} on test: {values[0]:.3f}, torch {values[1]:.3f}"
+        for metric, values in onnx["test"].items()
+    ]
+    if onnx["not_measured"]:
+        said.append(f"quality on test not measured: {onnx['not_measured']}")
+    return "\n".join(said)
+
+
+def _command(target: SweepFolder, constraints: "Constraints", form: Format) -> str:
+    """Returns the command line that takes the student from a copy of the sweep's folder."""
+    named = {
+        "--max-size-mb": constraints.max_size_mb,
+        "--min-macro-f1": constraints.min_macro_f1,
+        "--within": constraints.within,
+    }
+    words = ["kdray", "best", f"runs/{target.name}"]
+    for option, value in named.items():
+        words += [] if value is None else [option, f"{value:g}"]
+    for metric, sides in constraints.bounds.items():
+        for side, value in sides.items():
+            words += ["--max" if side == "maximum" else "--min", f"{metric}={value:g}"]
+    words += [] if form == "safetensors" else ["--format", form]
+    return shlex.join([*words, "--output", "student"])

@@ -40,6 +40,44 @@ def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, E
     return labels, examples
 
 
+def file_texts(
+    columns: Sequence[str], frame: pd.DataFrame, origin: str
+) -> tuple[tuple[tuple[str, ...], ...], list[Problem]]:
+    """Returns the texts of one table, and what is wrong with them.
+
+    Args:
+        columns: The text columns, one or two.
+        frame: The table.
+        origin: Where it is from.
+    """
+    wanted = [("data.text", name) for name in columns]
+    problems = _missing_problems(wanted, frame, origin)
+    if problems:
+        return (), problems
+    texts = list(zip(*(words(frame[column]) for column in columns), strict=True))
+    return tuple(texts), _empty_text_problems(frame.index, texts, origin)
+
+
+def file_examples(
+    source: DataSource, labels: Labels, frame: pd.DataFrame, origin: str
+) -> tuple[Examples, list[Problem]]:
+    """Returns the examples of one table whose labels are known already, and its problems.
+
+    Args:
+        source: Which columns hold texts and labels.
+        labels: What a student has learnt.
+        frame: The table.
+        origin: Where it is from.
+    """
+    texts, problems = file_texts(source.text_columns, frame, origin)
+    wanted = [("data.labels", name) for name in source.label_columns]
+    missing = _missing_problems(wanted, frame, origin)
+    if missing or not texts:
+        return Examples((), np.zeros(0, np.int64)), list(dict.fromkeys([*problems, *missing]))
+    targets, wrong = _targets(labels, source, frame, origin)
+    return Examples(texts, targets), [*problems, *wrong]
+
+
 def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
     wanted = [("data.text", name) for name in source.text_columns]
     wanted += [("data.labels", name) for name in source.label_columns]
@@ -55,6 +93,21 @@ def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
             if name not in columns
         ]
     return problems
+
+
+def _missing_problems(
+    wanted: Sequence[tuple[str, str]], frame: pd.DataFrame, origin: str
+) -> list[Problem]:
+    """Returns which columns a table lacks, and which it has: it may call them quite otherwise."""
+    if not len(frame):
+        return [Problem("data.file", f"{origin} has no rows")]
+    columns = [str(column) for column in frame.columns]
+    there = ", ".join(columns)
+    return [
+        Problem(key, f"{origin} has no column {name!r}; it has {there}")
+        for key, name in wanted
+        if name not in columns
+    ]
 
 
 def _labels(source: DataSource, frames: Frames) -> Labels:

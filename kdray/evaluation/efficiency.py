@@ -92,7 +92,7 @@ def paired_latency(
         "teacher": (teacher.eval(), inputs if teacher_inputs is None else teacher_inputs),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
-    with _alone(), torch_threads(1), torch.inference_mode():
+    with alone(), torch_threads(1), torch.inference_mode():
         for turn in range(WARM_UP + ROUNDS):
             for name, (model, text) in runs.items():
                 seconds = _seconds(model, text)
@@ -124,7 +124,7 @@ def throughput(model: nn.Module, dataset: Dataset) -> dict[str, float]:
     order = np.argsort(dataset.lengths, kind="stable")
     spread = np.linspace(0, len(order) - 1, BATCH_SIZE * BATCHES).round().astype(np.int64)
     batches = [make_batch(dataset, rows, device) for rows in np.split(order[spread], BATCHES)]
-    with _alone(), torch_threads(1), torch.inference_mode():
+    with alone(), torch_threads(1), torch.inference_mode():
         fastest = [min(_seconds(model, b.inputs) for _ in range(PASSES)) for b in batches]
     return {"throughput": BATCH_SIZE * BATCHES / sum(fastest)}
 
@@ -138,7 +138,7 @@ def _seconds(model: nn.Module, inputs: Mapping[str, Tensor]) -> float:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Waits until no other trial of this user on this machine measures."""
     name = f"kdray-latency-{os.getuid()}.lock"
     with (Path(tempfile.gettempdir()) / name).open("w") as lock:

@@ -25,7 +25,7 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-dow
 _DASHES = ("solid", "dash", "dot", "dashdot")
 # Symbol, size and opacity of what is not simply the next series.
 _MARKS: dict[str, tuple[str, float, float]] = {
-    "front": ("circle", 10, 1.0),
+    "front": ("circle", 12, 1.0),
     "other": ("circle", 8, 0.7),
     "stopped": ("circle-open", 7, 0.8),
     "infeasible": ("x-thin-open", 7, 0.9),

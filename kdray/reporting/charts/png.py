@@ -24,7 +24,7 @@ from kdray.reporting.figures import name_points, set_log_scale
 _SYMBOLS = "osD^Pvp"
 _STYLES: Sequence[Any] = ("-", "--", ":", "-.")
 _MARKS: Mapping[str, Mapping[str, Any]] = {
-    "front": {"marker": "o", "ms": 8},
+    "front": {"marker": "o", "ms": 9},
     "other": {"marker": "o", "ms": 5.5, "alpha": 0.55, "mew": 0},
     "stopped": {"marker": "o", "ms": 5.5, "mfc": "none"},
     "infeasible": {"marker": "x", "ms": 5.5},
@@ -114,7 +114,7 @@ def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
         "label": one.name or None,
     }
     if has_marks(one):
-        plain = {"marker": _SYMBOLS[nth % len(_SYMBOLS)], "ms": 6, "mec": "white", "mew": 0.6}
+        plain = {"marker": _SYMBOLS[nth % len(_SYMBOLS)], "ms": 5.5, "mec": "white", "mew": 0.6}
         options |= _MARKS.get(one.role, plain)
     if one.error is not None:
         axes.errorbar(x, one.y, yerr=one.error, capsize=3, **options)

@@ -72,6 +72,10 @@
 
 {% include "picker.js" %}
 
+  // Paper has no folds.
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+  });
   dark.addEventListener("change", redraw);
   phone.addEventListener("change", redraw);
   drawAll().then(

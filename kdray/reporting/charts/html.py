@@ -84,7 +84,7 @@ def _drawn(one: Series, colour: str, nth: int) -> dict[str, Any]:
 
 def _said(chart: Chart, one: Series) -> dict[str, Any]:
     if one.hover is not None:
-        texts = [_shown(text).replace("\n", "<br>") for text in one.hover]
+        texts = [_headed(text) for text in one.hover]
         return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
     name = f"{_shown(one.name)}<br>" if one.name else ""
     x = "%{x}" if one.x and isinstance(one.x[0], str) else f"{_shown(chart.x)} %{{x:,.4~g}}"
@@ -101,7 +101,13 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "xaxis": {**_axis(chart.x), **_scale(chart)},
         "yaxis": _axis(chart.y),
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-        "hoverlabel": {"bgcolor": PAPER, "bordercolor": SOFT, "font": {"color": INK}},
+        "hoverlabel": {
+            "bgcolor": PAPER,
+            "bordercolor": SOFT,
+            "align": "left",
+            "font": {"color": INK, "family": _FONT, "size": 13},
+        },
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": SOFT, "activecolor": INK},
         "hovermode": "closest",
         "barmode": "group",
         "bargap": 0.3,
@@ -148,6 +154,12 @@ def _scale(chart: Chart) -> dict[str, Any]:
     return (
         {"type": "log", "dtick": "D2", "tickformat": ",~g"} if chart.log_x else {"type": "linear"}
     )
+
+
+def _headed(text: str) -> str:
+    """The first line of several stands out."""
+    first, *rest = _shown(text).split("\n")
+    return "<br>".join([f"<b>{first}</b>", *rest]) if rest else first
 
 
 def _shown(text: str) -> str:

@@ -7,6 +7,7 @@ in the test set, from 0; texts are there only if they may be shown.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,10 @@ def write_errors(folder: SweepFolder, front: Sequence[str]) -> None:
         folder: The sweep's folder.
         front: The trials to tell of besides the teacher.
     """
-    teacher, truth = _read(folder.teacher / PREDICTIONS), _read(folder.teacher / TRUTH)
+    teacher, truth = read_arrays(folder.teacher / PREDICTIONS), read_arrays(folder.teacher / TRUTH)
     if not teacher or not truth:
         return
-    students = {trial_id: _read(folder.trial(trial_id) / PREDICTIONS) for trial_id in front}
+    students = {trial_id: read_arrays(folder.trial(trial_id) / PREDICTIONS) for trial_id in front}
     there = {trial_id: found for trial_id, found in students.items() if found}
     errors = analysis(truth, teacher, there)
     texts = folder.teacher / TEXTS
@@ -68,6 +69,14 @@ def read_errors(folder: SweepFolder) -> dict[str, Any] | None:
         return None
     errors: dict[str, Any] = json.loads(folder.errors_json.read_text(encoding="utf-8"))
     return errors
+
+
+def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of a `.npz` file by their names; none if there is no such file."""
+    if not file.is_file():
+        return {}
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def analysis(truth: Arrays, teacher: Arrays, students: Mapping[str, Arrays]) -> dict[str, Any]:
@@ -95,6 +104,24 @@ def analysis(truth: Arrays, teacher: Arrays, students: Mapping[str, Arrays]) -> 
     return {"split": SPLIT, "examples": len(targets), "labels": names, "models": models}
 
 
+def probabilities(
+    logits: NDArray[Any], *, multi_label: bool, temperature: float = 1.0
+) -> FloatArray:
+    """Returns σ(z / T) of each label of logits z, or softmax(z / T) over them if one is right.
+
+    Args:
+        logits: Shape (examples, labels).
+        multi_label: Which of the two.
+        temperature: T > 0, which softens.
+    """
+    z = logits / temperature
+    if multi_label:
+        # Where exp would be infinite, tanh is 1.
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))
+    powers = np.exp(z - z.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
 def answers(predictions: Arrays, targets: NDArray[Any]) -> Answers:
     """Returns what a model decides on test.
 
@@ -104,12 +131,10 @@ def answers(predictions: Arrays, targets: NDArray[Any]) -> Answers:
     """
     logits = predictions[SPLIT]
     truth = _one_hot(targets, logits.shape[1])
+    scores = probabilities(logits, multi_label=targets.ndim == 2)
     if targets.ndim == 1:
-        powers = np.exp(logits - logits.max(1, keepdims=True))
         given = _one_hot(logits.argmax(1), logits.shape[1])
-        return Answers(given, given & ~truth, powers / powers.sum(1, keepdims=True))
-    # Where exp would be infinite, tanh is 1.
-    scores = 0.5 * (1 + np.tanh(0.5 * logits))
+        return Answers(given, given & ~truth, scores)
     limits = predictions.get("thresholds", np.zeros(0))
     given = scores > (limits if len(limits) else 0.5)
     return Answers(given, given != truth, np.where(given, scores, 1 - scores))
@@ -169,10 +194,3 @@ def _one_hot(targets: NDArray[Any], count: int) -> BoolArray:
         return targets.astype(np.bool_)
     hot: BoolArray = np.arange(count) == targets[:, None]
     return hot
-
-
-def _read(file: Any) -> dict[str, NDArray[Any]]:
-    if not file.is_file():
-        return {}
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)

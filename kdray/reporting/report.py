@@ -12,6 +12,7 @@ from typing import Any
 from kdray.reporting.charts.base import Read
 from kdray.reporting.context import Findings, build_context
 from kdray.reporting.figures import pareto_figure
+from kdray.reporting.importance import write_importance
 from kdray.reporting.joint import build_joint_context
 from kdray.reporting.mistakes import read_errors, write_errors
 from kdray.reporting.page import write_pages
@@ -22,7 +23,7 @@ from kdray.results.folder import SweepFolder, write_file
 
 
 def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
-    """Writes `errors.json` into the sweep's folder, and its report.
+    """Writes `errors.json` and `importance.json` into the sweep's folder, and its report.
 
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
@@ -36,6 +37,7 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
         ConfigError: One of these files is not there.
     """
     write_errors(folder, read_summary(folder)["front"])
+    write_importance(folder)
     sweep, root = read(folder), output or folder.root
     figure = root / "pareto.png"
     write_file(figure, _pareto(sweep).savefig)

@@ -58,7 +58,8 @@ def artifacts(runs: TrialRuns, folder: SweepFolder, front: Collection[str]) -> l
     names = ("report.html", "report.md", "pareto.png", "trials.csv", "sweep.yaml")
     paths = [*(folder.root / name for name in names), folder.verification_json]
     reports = [(runs.place.parent, path, None) for path in paths]
-    return [artifact for artifact in [*students, *reports] if artifact[1].exists()]
+    figures = (runs.place.parent, folder.root / "figures", "figures")
+    return [artifact for artifact in [*students, *reports, figures] if artifact[1].exists()]
 
 
 def store_artifacts(client: Any, wanted: Collection[Artifact], stored: set[Artifact]) -> None:

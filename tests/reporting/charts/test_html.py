@@ -68,3 +68,25 @@ def test_what_is_no_number_is_a_gap():
     series = Series("", [1, 2], [float("nan"), 1.0], kind="line")
 
     assert plotly_figure(chart(series))["data"][0]["y"] == [None, 1.0]
+
+
+def test_long_words_are_read_beside_bars_that_lie():
+    words = [f"section.option_{n}" for n in range(5)]
+    bars = Series("", words, [5, 4, 3, 2, 1], kind="bars", error=[1, 1, 1, 1, 1])
+
+    figure = plotly_figure(chart(bars, lines={"teacher": 2.0}))
+
+    [trace], layout = figure["data"], figure["layout"]
+    assert (trace["orientation"], trace["y"], trace["x"][0]) == ("h", words, 5)
+    assert trace["error_x"]["array"] == [1, 1, 1, 1, 1]
+    assert trace["hovertemplate"].startswith("%{y}<br>y axis %{x")
+    assert layout["yaxis"]["autorange"] == "reversed"
+    assert layout["xaxis"]["title"]["text"] == "y axis"
+    [shape] = layout["shapes"]
+    assert (shape["x0"], shape["x1"], shape["yref"]) == (2.0, 2.0, "paper")
+
+
+def test_few_whole_numbers_have_a_tick_each():
+    epochs = Series("", [1, 2, 3, 4], [1, 2, 3, 4], kind="line")
+
+    assert plotly_figure(chart(epochs))["layout"]["xaxis"]["dtick"] == 1

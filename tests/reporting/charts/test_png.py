@@ -56,3 +56,13 @@ def test_intervals_have_caps(kind: str):
     axes = matplotlib_figure(chart(one)).axes[0]
 
     assert len(axes.containers) == 1
+
+
+def test_long_words_are_read_beside_bars_that_lie():
+    words = [f"section.option_{n}" for n in range(5)]
+
+    axes = matplotlib_figure(chart(Series("", words, [5, 4, 3, 2, 1], kind="bars"))).axes[0]
+
+    assert [label.get_text() for label in axes.get_yticklabels()] == words
+    assert axes.yaxis_inverted()
+    assert axes.get_xlabel() == "y axis"

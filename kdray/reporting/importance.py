@@ -117,6 +117,30 @@ def importances(results: Sequence[TrialResult], objectives: Sequence[str]) -> di
     }
 
 
+def shuffled(
+    columns: Sequence[Column],
+    inputs: FloatArray,
+    rows: IntArray,
+    generator: np.random.Generator,
+) -> Iterator[FloatArray]:
+    """Yields some rows of the inputs, in each another column shuffled among those that have it.
+
+    Args:
+        columns: The parameters.
+        inputs: Their values side by side, shape (trials, numbers).
+        rows: The trials that are yielded.
+        generator: What shuffles them.
+    """
+    start = 0
+    for column in columns:
+        table = inputs[rows]
+        block = table[:, start : start + column.values.shape[1]]
+        having = np.flatnonzero(np.isin(rows, column.having))
+        block[having] = block[generator.permutation(having)]
+        start += block.shape[1]
+        yield table
+
+
 def _drawn(results: Sequence[TrialResult]) -> dict[str, dict[int, Hashable]]:
     """Returns the values of each parameter by the places of the trials that have it."""
     drawn: dict[str, dict[int, Hashable]] = {}
@@ -190,24 +214,7 @@ def _losses(columns: Sequence[Column], targets: FloatArray) -> tuple[FloatArray,
     generator = np.random.default_rng(SEED)
     for tree, learnt in zip(forest.estimators_, forest.estimators_samples_, strict=True):
         unseen = np.setdiff1d(np.arange(len(targets)), learnt)
-        tables = [inputs[unseen], *_shuffled(columns, inputs, unseen, generator)]
+        tables = [inputs[unseen], *shuffled(columns, inputs, unseen, generator)]
         errors = [np.square(tree.predict(table) - targets[unseen]).sum() for table in tables]
         losses += np.array(errors[1:]) - errors[0]
     return losses, max(0.0, float(forest.oob_score_))
-
-
-def _shuffled(
-    columns: Sequence[Column],
-    inputs: FloatArray,
-    rows: IntArray,
-    generator: np.random.Generator,
-) -> Iterator[FloatArray]:
-    """Yields some rows of the inputs, in each another column shuffled among those that have it."""
-    start = 0
-    for column in columns:
-        table = inputs[rows]
-        block = table[:, start : start + column.values.shape[1]]
-        having = np.flatnonzero(np.isin(rows, column.having))
-        block[having] = block[generator.permutation(having)]
-        start += block.shape[1]
-        yield table

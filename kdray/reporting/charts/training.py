@@ -128,6 +128,7 @@ def _says(sweep: Read, courses: Sequence[Course], on_front: int) -> str:
     step = median(own[-1] - own[-2] for own in values)
     which = "" if len(courses) == on_front else f" (of {on_front} on the front)"
     hint = ": more epochs may help" if 2 * last > len(courses) and abs(step) > FLAT else ""
+    plural = "" if len(courses) == 1 else "s"
     held = (
         " Hollow: pruning, hints or an earlier generation went on; such an epoch is not selected."
         if any(one.rising for one in courses)
@@ -135,6 +136,6 @@ def _says(sweep: Read, courses: Sequence[Course], on_front: int) -> str:
     )
     return (
         f"Lines are means of each epoch and the {WINDOW - 1} before it. "
-        f"{last} of {len(courses)} students{which} did best in the last epoch; "
+        f"{last} of {len(courses)} student{plural}{which} did best in the last epoch; "
         f"it brought {step:+.3f} in the median{hint}.{held}"
     )

@@ -13,6 +13,12 @@ def test_equal_values_are_never_apart() -> None:
     assert share_by_chance([[0.1, 0.9], [0.1, 0.9]]) == 1.0
 
 
+def test_equal_values_count_alike_from_either_end() -> None:
+    groups = [[3, 2, 2], [1, 2, 3], [2, 2, 3]]
+    mirrored = [[-value for value in group] for group in groups]
+    assert share_by_chance(groups) == share_by_chance(mirrored) == 1.0
+
+
 def test_only_the_order_counts_not_how_far_values_are() -> None:
     groups = [[0.1, 0.2, 0.3, 0.4, 0.5], [0.6, 0.7, 0.8, 0.9, 100.0]]
     assert share_by_chance(groups) == share_by_chance([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])

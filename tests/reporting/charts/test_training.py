@@ -34,7 +34,7 @@ def test_lines_are_means_of_an_epoch_and_the_two_before_it(make_sweep: MakeSweep
     assert line.y == pytest.approx([0.3, 0.45, 0.5, 0.7])
     assert chart.lines == {"teacher": 0.77}
     assert chart.says == (
-        "Lines are means of each epoch and the 2 before it. 1 of 1 students did best in the last "
+        "Lines are means of each epoch and the 2 before it. 1 of 1 student did best in the last "
         "epoch; it brought +0.300 in the median: more epochs may help."
     )
 
@@ -46,7 +46,7 @@ def test_epochs_in_which_pruning_goes_on_stand_apart_from_the_mean(make_sweep: M
     judged, early, line = chart.series
     assert (judged.x, early.x, early.role) == ([3, 4, 5], [1, 2], "stopped")
     assert (line.x, line.y) == ([3, 4, 5], pytest.approx([0.6, 0.7, 0.7]))
-    assert "0 of 1 students did best in the last epoch; it brought -0.100" in chart.says
+    assert "0 of 1 student did best in the last epoch; it brought -0.100" in chart.says
     assert "Hollow: pruning, hints or an earlier generation went on" in chart.says
 
 

@@ -125,6 +125,7 @@ def publish(swept: SweepFolder, output: Path, folders: Mapping[str, Path]) -> No
     """Copies a sweep's report, with a word for each folder of this machine."""
     output.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(swept.root / "pareto.png", output / "pareto.png")
+    shutil.copytree(swept.root / "figures", output / "figures", dirs_exist_ok=True)
     for file in PUBLISHED:
         text = (swept.root / file).read_text(encoding="utf-8")
         for word, folder in folders.items():

@@ -24,7 +24,7 @@ def report(
     folders: Annotated[
         list[str], typer.Argument(help="A sweep's folder, runs/NAME, or several on one front.")
     ],
-    output: Annotated[Path | None, typer.Option(help="Write the report into this folder.")] = None,
+    output: Annotated[str | None, typer.Option(help="Write the report into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a sweep's tables and report again, or a report of several sweeps on one front."""

@@ -12,11 +12,21 @@ from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 
 
-def remake_report(folders: Sequence[str], output: Path | None, as_json: bool) -> None:
-    """Writes tables and report of a sweep again, or the report of several on one front."""
+def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> None:
+    """Writes tables and report of a sweep again, or the report of several on one front.
+
+    Args:
+        folders: The sweeps' folders, or their URIs.
+        output: A folder of this machine; without it the report is in that of the first sweep.
+        as_json: Whether the answer is one JSON document.
+
+    Raises:
+        ConfigError: Sweeps cannot be on one front, or a file is not there.
+    """
     _check(folders, output)
     targets = [sweep_folder(folder) for folder in folders]
-    told, files = _one(targets[0], output) if len(targets) == 1 else _several(targets, output)
+    place = None if output is None else Path(output).resolve()
+    told, files = _one(targets[0], place) if len(targets) == 1 else _several(targets, place)
     if as_json:
         print_json(_data(told, files))
         return
@@ -52,12 +62,13 @@ def write_again(target: SweepFolder, output: Path | None = None) -> list[Path]:
     return files
 
 
-def _check(folders: Sequence[str], output: Path | None) -> None:
-    twice = sorted({folder for folder in folders if folders.count(folder) > 1})
+def _check(folders: Sequence[str], output: str | None) -> None:
+    plain = [folder.rstrip("/") for folder in folders]
+    twice = sorted({folder for folder in plain if plain.count(folder) > 1})
     problems = [Problem(folder, "is named twice; name each sweep once") for folder in twice]
-    if output is not None and "://" in str(output):
+    if output is not None and "://" in output:
         problems.append(Problem("--output", "is a URI; give a folder of this machine"))
-    if output is not None and output.exists() and not output.is_dir():
+    if output is not None and Path(output).is_file():
         problems.append(Problem("--output", f"{output} is a file; give a folder"))
     if problems:
         raise ConfigError(problems)

@@ -18,7 +18,8 @@ from kdray.reporting.card_tables import cost_table, quality_table
 from kdray.reporting.formats import drawn
 from kdray.reporting.headline import quality_metric, sentence
 from kdray.reporting.reading import read_summary, read_sweep
-from kdray.reporting.report import render, report_context
+from kdray.reporting.rendering import render
+from kdray.reporting.report import report_context
 from kdray.reporting.stored import WEIGHTS, stored_as
 from kdray.reporting.usage import usage
 from kdray.results.folder import SweepFolder

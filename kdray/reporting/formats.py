@@ -81,4 +81,6 @@ def at_most(value: float) -> str:
 
 def _rounded(value: float, to: Callable[[float], int]) -> str:
     step = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 1.0
-    return f"{round(to(value / step) * step, 12):g}"
+    # 0.7 is 699.9999999999999 steps.
+    texts = [f"{round(count * step, 12):g}" for count in (round(value / step), to(value / step))]
+    return texts[0] if float(texts[0]) == value else texts[1]

@@ -1,6 +1,6 @@
 """What the report of several sweeps says: one front over all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdray.reporting.charts.base import Read
@@ -35,7 +35,7 @@ def build_joint_context(sweeps: Sequence[Read], found: Sequence[Findings]) -> di
         "measured": measured_how(sweeps[0]),
         "notes": "All sweeps are measured from the reference point of the first.",
         "baselines": "",
-        "front": _front_table(front, chosen),
+        "front": _front_table(front, chosen, called),
         "constraints": "",
         "provenance": [
             provenance(name, one.sweep) for name, one in zip(called, found, strict=True)
@@ -100,22 +100,39 @@ def _sweeps_table(sweeps: Sequence[Read], front: Sequence[Student]) -> Table:
     return {"columns": [{"name": it, "numeric": n > 0} for n, it in enumerate(heads)], "rows": rows}
 
 
-def _front_table(front: Sequence[Student], chosen: Student | None) -> Table:
+def _front_table(front: Sequence[Student], chosen: Student | None, called: Sequence[str]) -> Table:
     """The teachers and the students of all, each row made as in the report of its own sweep."""
-    tables = [_table_of(front, chosen, place) for place in sorted({it.place for it in front})]
+    places = sorted({it.place for it in front})
+    tables = [_table_of(front, chosen, place) for place in places]
     columns = {column["name"]: column for table in tables for column in table["columns"]}
-    teachers, rows = [], {}
-    for table in tables:
-        heads = [column["name"] for column in table["columns"]]
+    students: dict[str, dict[str, Any]] = {}
+    teachers: dict[tuple[str, ...], list[str]] = {}
+    for place, table in zip(places, tables, strict=True):
         for row in table["rows"]:
-            cells = dict(zip(heads, row["cells"], strict=True))
-            whole = {**row, "cells": [cells.get(name, MISSING) for name in columns]}
-            if row["kind"] != TEACHER:
-                rows[row["cells"][0]] = whole
-            elif whole not in teachers:
-                teachers.append(whole)
-    ordered = [rows[student.id] for student in front]
-    return {"columns": list(columns.values()), "rows": [*teachers, *ordered]}
+            whole = _aligned(row, table, list(columns))
+            if row["kind"] == TEACHER:
+                teachers.setdefault(tuple(whole["cells"]), []).append(called[place])
+            else:
+                students[whole["cells"][0]] = whole
+    rows = [*_teacher_rows(teachers), *(students[student.id] for student in front)]
+    return {"columns": list(columns.values()), "rows": rows}
+
+
+def _teacher_rows(teachers: Mapping[tuple[str, ...], Sequence[str]]) -> list[dict[str, Any]]:
+    """A row for each teacher that differs from the others, which then says whose it is."""
+    whose = {cells: f" of {', '.join(names)}" for cells, names in teachers.items()}
+    alone = len(teachers) == 1
+    return [
+        {"kind": TEACHER, "cells": [cells[0] + ("" if alone else whose[cells]), *cells[1:]]}
+        for cells in teachers
+    ]
+
+
+def _aligned(row: dict[str, Any], table: Table, columns: Sequence[str]) -> dict[str, Any]:
+    """A row with a cell for each of the columns."""
+    heads = [column["name"] for column in table["columns"]]
+    cells = dict(zip(heads, row["cells"], strict=True))
+    return {**row, "cells": [cells.get(name, MISSING) for name in columns]}
 
 
 def _table_of(front: Sequence[Student], chosen: Student | None, place: int) -> Table:

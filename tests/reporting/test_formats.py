@@ -51,3 +51,9 @@ def test_missing_value_is_a_dash(format_: Callable[[object], str], value: float 
 @pytest.mark.parametrize("value", [0.4567, 1.2341, 2.5, 123.4, 1999.9])
 def test_limit_lets_the_value_pass_and_is_close(value: float):
     assert value <= float(formats.at_least(value)) <= value * 1.01
+    assert value * 0.99 <= float(formats.at_most(value)) <= value
+
+
+def test_limit_that_is_short_already_is_not_rounded():
+    assert formats.at_least(0.7) == formats.at_most(0.7) == "0.7"
+    assert formats.at_least(0) == "0"

@@ -5,10 +5,13 @@ https://plotly.com/javascript/reference/
 
 import html
 import json
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from kdray.reporting.charts.base import Chart, Series
+from kdray.reporting.charts.categories import categories, counts, is_lying
 from kdray.reporting.charts.colours import (
     GRID,
     INK,
@@ -25,7 +28,7 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-dow
 _DASHES = ("solid", "dash", "dot", "dashdot")
 # Symbol, size and opacity of what is not simply the next series.
 _MARKS: dict[str, tuple[str, float, float]] = {
-    "front": ("circle", 10, 1.0),
+    "front": ("circle", 12, 1.0),
     "other": ("circle", 8, 0.7),
     "stopped": ("circle-open", 7, 0.8),
     "infeasible": ("x-thin-open", 7, 0.9),
@@ -42,8 +45,10 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
     import plotly.graph_objects as go
 
     marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
-    traces = [_trace(chart, *mark) for mark in marks]
-    figure = go.Figure(data=traces, layout=_layout(chart))
+    traces, layout = [_trace(chart, *mark) for mark in marks], _layout(chart)
+    if is_lying(chart):
+        traces, layout = [_turned(trace) for trace in traces], _turned_layout(layout)
+    figure = go.Figure(data=traces, layout=layout)
     drawn: dict[str, Any] = json.loads(str(figure.to_json()))
     # Some kilobytes of defaults of Plotly's Python side, which the page overrides anyway.
     drawn["layout"].pop("template", None)
@@ -66,10 +71,29 @@ def _trace(chart: Chart, one: Series, colour: str, nth: int) -> dict[str, Any]:
     return trace
 
 
+def _turned(trace: dict[str, Any]) -> dict[str, Any]:
+    letters = str.maketrans("xy", "yx")
+    said = re.sub("%{[xy]", lambda found: found[0].translate(letters), trace["hovertemplate"])
+    errors = {"error_x": trace["error_y"], "error_y": None} if "error_y" in trace else {}
+    swapped = {"x": trace["y"], "y": trace["x"], "orientation": "h", "hovertemplate": said}
+    return {**trace, **swapped, **errors}
+
+
+def _turned_layout(layout: dict[str, Any]) -> dict[str, Any]:
+    """The first word stands at the top, and lines are upright."""
+    letters = str.maketrans("xy", "yx")
+    names = {key: key.translate(letters) for key in ("xref", "x0", "x1", "y0", "y1")}
+    shapes = [
+        {names.get(key, key): value for key, value in shape.items()} for shape in layout["shapes"]
+    ]
+    words = {**layout["xaxis"], "autorange": "reversed", "title": None, "showgrid": False}
+    return {**layout, "xaxis": layout["yaxis"], "yaxis": words, "shapes": shapes}
+
+
 def _drawn(one: Series, colour: str, nth: int) -> dict[str, Any]:
     if one.kind == "bars":
         return {"type": "bar", "marker": {"color": colour}}
-    symbol, size, opacity = _MARKS.get(one.role, (_SYMBOLS[nth % len(_SYMBOLS)], 8, 0.9))
+    symbol, size, opacity = _MARKS.get(one.role, (_SYMBOLS[nth % len(_SYMBOLS)], 9, 0.9))
     lines = one.kind in ("line", "steps")
     mode = "+".join(part for part, on in (("lines", lines), ("markers", has_marks(one))) if on)
     line: dict[str, Any] = {"color": colour, "width": 2}
@@ -84,7 +108,7 @@ def _drawn(one: Series, colour: str, nth: int) -> dict[str, Any]:
 
 def _said(chart: Chart, one: Series) -> dict[str, Any]:
     if one.hover is not None:
-        texts = [_shown(text).replace("\n", "<br>") for text in one.hover]
+        texts = [_headed(text) for text in one.hover]
         return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
     name = f"{_shown(one.name)}<br>" if one.name else ""
     x = "%{x}" if one.x and isinstance(one.x[0], str) else f"{_shown(chart.x)} %{{x:,.4~g}}"
@@ -99,9 +123,15 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         "xaxis": {**_axis(chart.x), **_scale(chart)},
-        "yaxis": _axis(chart.y),
+        "yaxis": {**_axis(chart.y), **_from_zero(chart)},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-        "hoverlabel": {"bgcolor": PAPER, "bordercolor": SOFT, "font": {"color": INK}},
+        "hoverlabel": {
+            "bgcolor": PAPER,
+            "bordercolor": SOFT,
+            "align": "left",
+            "font": {"color": INK, "family": _FONT, "size": 13},
+        },
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": SOFT, "activecolor": INK},
         "hovermode": "closest",
         "barmode": "group",
         "bargap": 0.3,
@@ -130,8 +160,10 @@ def _horizontal(name: str, height: float, nth: int) -> dict[str, Any]:
 
 
 def _axis(title: str) -> dict[str, Any]:
+    # Plotly does not break a title that is too long for a phone.
+    lines = textwrap.wrap(_shown(title), 42)
     return {
-        "title": {"text": _shown(title), "standoff": 10, "font": {"size": 13}},
+        "title": {"text": "<br>".join(lines), "standoff": 10, "font": {"size": 13}},
         "automargin": True,
         "gridcolor": GRID,
         "zeroline": False,
@@ -143,11 +175,24 @@ def _axis(title: str) -> dict[str, Any]:
 
 def _scale(chart: Chart) -> dict[str, Any]:
     # A word such as "2" would else be read as a number, and a name as a date.
-    if any(isinstance(value, str) for one in chart.series for value in one.x):
+    if categories(chart):
         return {"type": "category"}
-    return (
-        {"type": "log", "dtick": "D2", "tickformat": ",~g"} if chart.log_x else {"type": "linear"}
-    )
+    if chart.log_x:
+        return {"type": "log", "dtick": "D2", "tickformat": ",~g"}
+    whole = counts(chart)
+    few = bool(whole) and max(whole) - min(whole) < 15
+    return {"type": "linear", **({"dtick": 1} if few else {})}
+
+
+def _from_zero(chart: Chart) -> dict[str, Any]:
+    bars = any(one.kind == "bars" for one in chart.series)
+    return {"rangemode": "tozero"} if bars else {}
+
+
+def _headed(text: str) -> str:
+    """The first line of several stands out."""
+    first, *rest = _shown(text).split("\n")
+    return "<br>".join([f"<b>{first}</b>", *rest]) if rest else first
 
 
 def _shown(text: str) -> str:

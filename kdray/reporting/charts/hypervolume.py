@@ -27,18 +27,23 @@ def hypervolume_charts(sweeps: Sequence[Read]) -> list[Chart]:
         return []
     called = names(sweeps) if len(sweeps) > 1 else [""]
     scale = "All are measured from the reference point of the first. " if len(sweeps) > 1 else ""
+    says = f"{scale}Where it is flat, trials found no student that was better in a new way."
     numbers = [list(range(len(rows) + 1)) for rows in ended]
     seconds, x = _clock(ended)
     divisor, unit = _unit(seconds)
     times = [[second / divisor for second in series] for series in seconds]
-    says = f"{scale}Where it is flat, trials found no student that was better in a new way."
-    kinds = (
-        ("hypervolume_trials", "Hypervolume over trials", "trials that ended", numbers),
-        ("hypervolume_time", "Hypervolume over time", f"{x} ({unit})", times),
-    )
+    kinds = (("trials", "trials that ended", numbers), ("time", f"{x} ({unit})", times))
     return [
-        Chart(name, title, says, axis, "hypervolume", _series(called, places, values))
-        for name, title, axis, places in kinds
+        Chart(
+            name=f"hypervolume_{over}",
+            title=f"Hypervolume over {over}",
+            says=says,
+            x=axis,
+            y="hypervolume",
+            series=_series(called, places, values),
+        )
+        for over, axis, places in kinds
+        if max(series[-1] for series in places) > 0
     ]
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from kdray.reporting.charts.base import Chart, Series
+from kdray.reporting.charts.categories import categories, counts, is_lying
 from kdray.reporting.charts.colours import (
     GRID,
     INK,
@@ -24,7 +26,7 @@ from kdray.reporting.figures import name_points, set_log_scale
 _SYMBOLS = "osD^Pvp"
 _STYLES: Sequence[Any] = ("-", "--", ":", "-.")
 _MARKS: Mapping[str, Mapping[str, Any]] = {
-    "front": {"marker": "o", "ms": 8},
+    "front": {"marker": "o", "ms": 9},
     "other": {"marker": "o", "ms": 5.5, "alpha": 0.55, "mew": 0},
     "stopped": {"marker": "o", "ms": 5.5, "mfc": "none"},
     "infeasible": {"marker": "x", "ms": 5.5},
@@ -50,24 +52,21 @@ def matplotlib_figure(chart: Chart) -> Figure:
     figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     _style(axes, chart)
-    words = _words(chart)
-    marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
-    for one, colour, nth in marks:
+    for one, colour, nth in zip(chart.series, colours(chart), nth_places(chart), strict=True):
         if one.kind == "bars":
-            look: dict[str, Any] = {"color": colour, "ecolor": INK, "label": one.name or None}
-            x = _places(chart, one, words)
-            axes.bar(x, one.y, _width(chart), yerr=one.error, **look)
+            _draw_bars(axes, chart, one, colour)
         else:
-            _draw(axes, one, _places(chart, one, words), (colour, nth))
+            _draw(axes, one, _places(chart, one), (colour, nth))
+    line = axes.axvline if is_lying(chart) else axes.axhline
     for nth, (name, height) in enumerate(chart.lines.items()):
         style = _STYLES[1:][nth % 3]
-        axes.axhline(height, color=line_colour(name), ls=style, lw=1.3, label=name, zorder=1)
-    _scale(axes, chart, words)
+        line(height, color=line_colour(name), ls=style, lw=1.3, label=name, zorder=1)
+    _scale(axes, chart)
     if axes.get_legend_handles_labels()[1]:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     for one in chart.series:
-        if one.role == "front" and one.ids is not None and not words:
-            places = list(zip(_places(chart, one, words), one.y, strict=True))
+        if one.role == "front" and one.ids is not None:
+            places = list(zip(_places(chart, one), one.y, strict=True))
             name_points(figure, axes, one.ids, places)
     return figure
 
@@ -83,15 +82,9 @@ def _style(axes: Axes, chart: Chart) -> None:
     axes.margins(0.05, 0.08)
 
 
-def _words(chart: Chart) -> list[str]:
-    """The categories of the x axis in the order of their appearance; none if it has numbers."""
-    values = [value for one in chart.series for value in one.x]
-    is_words = any(isinstance(value, str) for value in values)
-    return list(dict.fromkeys(map(str, values))) if is_words else []
-
-
-def _places(chart: Chart, one: Series, words: Sequence[str]) -> Any:
+def _places(chart: Chart, one: Series) -> Any:
     """Where the values of a series stand on the x axis: bars of several series side by side."""
+    words = categories(chart)
     places = np.array([words.index(str(value)) for value in one.x] if words else one.x, dtype=float)
     bars = [other for other in chart.series if other.kind == "bars"]
     if one.kind != "bars" or len(bars) == 1:
@@ -101,6 +94,15 @@ def _places(chart: Chart, one: Series, words: Sequence[str]) -> Any:
 
 def _width(chart: Chart) -> float:
     return 0.7 / max(1, sum(one.kind == "bars" for one in chart.series))
+
+
+def _draw_bars(axes: Axes, chart: Chart, one: Series, colour: str) -> None:
+    look: dict[str, Any] = {"color": colour, "ecolor": INK, "label": one.name or None}
+    places, width = _places(chart, one), _width(chart)
+    if is_lying(chart):
+        axes.barh(places, one.y, width, xerr=one.error, **look)
+    else:
+        axes.bar(places, one.y, width, yerr=one.error, **look)
 
 
 def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
@@ -114,7 +116,7 @@ def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
         "label": one.name or None,
     }
     if has_marks(one):
-        plain = {"marker": _SYMBOLS[nth % len(_SYMBOLS)], "ms": 6, "mec": "white", "mew": 0.6}
+        plain = {"marker": _SYMBOLS[nth % len(_SYMBOLS)], "ms": 5.5, "mec": "white", "mew": 0.6}
         options |= _MARKS.get(one.role, plain)
     if one.error is not None:
         axes.errorbar(x, one.y, yerr=one.error, capsize=3, **options)
@@ -122,10 +124,15 @@ def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
         axes.plot(x, one.y, **options)
 
 
-def _scale(axes: Axes, chart: Chart, words: Sequence[str]) -> None:
-    if words:
-        long = sum(map(len, words)) > 70
-        turn: dict[str, Any] = {"rotation": 30, "ha": "right"} if long else {}
-        axes.set_xticks(range(len(words)), words, **turn)
+def _scale(axes: Axes, chart: Chart) -> None:
+    words = categories(chart)
+    if is_lying(chart):
+        axes.set_yticks(range(len(words)), words)
+        axes.invert_yaxis()
+        axes.set(xlabel=chart.y, ylabel="")
+    elif words:
+        axes.set_xticks(range(len(words)), words)
     elif chart.log_x:
         set_log_scale(axes)
+    elif counts(chart):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -44,7 +44,7 @@
       responsive: true,
       displaylogo: false,
       displayModeBar: phone.matches ? false : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+      modeBarButtons: [["toImage", "pan2d", "zoom2d", "resetScale2d"]],
     };
     drawn.add(name);
     return Plotly.react(plot(name), data, layout, config);
@@ -72,6 +72,10 @@
 
 {% include "picker.js" %}
 
+  // Paper has no folds.
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+  });
   dark.addEventListener("change", redraw);
   phone.addEventListener("change", redraw);
   drawAll().then(

@@ -3,7 +3,7 @@
   const fits = ({ values }, { metric, side, limit }) =>
     metric in values && (side === "max" ? values[metric] <= limit : values[metric] >= limit);
 
-  // The rule of `kdray best`: under a limit of cost the best that fits, else the smallest.
+  // The rule of `best_student`: under a limit of cost the best that fits, else the smallest.
   const pick = ({ students, quality, unbounded }, given) => {
     if (!given.length) return students.find(({ id }) => id === unbounded);
     const order = given.some(({ costs }) => costs)

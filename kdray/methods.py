@@ -1,5 +1,6 @@
 """Every method with its options, defaults and papers, as `kdray methods` tells it."""
 
+import inspect
 import re
 from typing import Any
 
@@ -39,7 +40,7 @@ def _method(key: str, method: type[Section]) -> dict[str, Any]:
                 "about": field.description or "",
                 "values": {k: v for k, v in values[name].items() if k not in _SAID},
             }
-    about = (method.__doc__ or "").strip()
+    about = inspect.cleandoc(method.__doc__ or "")
     return {"about": about, "papers": _PAPER.findall(about), "options": options}
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 Listener = Callable[[str, int, int], None]
 ItemT = TypeVar("ItemT")
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
-# What takes less is over before anyone reads of it.
+# What takes less is over before anyone could read of it.
 _NOTICED_S = 1.0
+_OFTEN_S = 0.1
 
 
 def progress(what: str, done: int, total: int = 0) -> None:
@@ -53,12 +54,12 @@ def during(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def heard_by(listener: Listener | None, interval_s: float = 0.0) -> Iterator[None]:
-    """Lets someone listen to what is told by this thread.
+def heard_by(listener: Listener | None, interval_s: float) -> Iterator[None]:
+    """Lets someone listen to what is told by this thread and takes longer than a second.
 
     Args:
-        listener: Takes it; None: nobody does.
-        interval_s: Least time between two times of the same; the first and the last one always are.
+        listener: Takes it, and the end of it, unless it raises; None: nobody does.
+        interval_s: Least time between two times of the same.
     """
     token = _LISTENER.set(None if listener is None else _patient(listener, interval_s))
     try:
@@ -78,43 +79,37 @@ def shown_on(console: "Console") -> Iterator[None]:
 
     text = TextColumn("{task.description}", markup=False)
     columns = [text, BarColumn(), MofNCompleteColumn(), Left(compact=True)]
-    with Progress(*columns, console=console, transient=True) as bars, heard_by(_Bars(bars)):
-        yield
+    shown: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, transient=True) as bars:
 
+        def show(what: str, done: int, total: int) -> None:
+            if total and done >= total:
+                bars.remove_task(shown.pop(what))
+                return
+            if what not in shown:
+                shown[what] = bars.add_task(what, total=total or None)
+            bars.update(shown[what], completed=done)
 
-class _Bars:
-    """A bar for each thing that is not over yet."""
-
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-        self._begun: dict[str, float] = {}
-        self._shown: dict[str, TaskID] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        begun = self._begun.setdefault(what, time.monotonic())
-        if total and done >= total:
-            self._end(what)
-        elif what in self._shown:
-            self._bars.update(self._shown[what], completed=done, total=total or None)
-        elif not total or time.monotonic() - begun >= _NOTICED_S:
-            self._shown[what] = self._bars.add_task(what, completed=done, total=total or None)
-
-    def _end(self, what: str) -> None:
-        self._begun.pop(what, None)
-        if what in self._shown:
-            self._bars.remove_task(self._shown.pop(what))
+        with heard_by(show, _OFTEN_S):
+            yield
 
 
 def _patient(listener: Listener, interval_s: float) -> Listener:
-    """Returns a listener that is not told the same more often than it wants to hear."""
-    told: dict[str, float] = {}
+    """Returns a listener that is told of what takes long, and not too often."""
+    due: dict[str, float] = {}
+    told: set[str] = set()
 
     def listen(what: str, done: int, total: int) -> None:
         now, over = time.monotonic(), bool(total) and done >= total
-        if over or what not in told or now - told[what] >= interval_s:
-            told[what] = now
+        if what not in due:
+            # Of what has no length nothing more is told before its end.
+            due[what] = now + (_NOTICED_S if total else 0.0)
+        if what in told if over else now >= due[what]:
+            due[what] = now + interval_s
+            told.add(what)
             listener(what, done, total)
         if over:
-            del told[what]
+            del due[what]
+            told.discard(what)
 
     return listen

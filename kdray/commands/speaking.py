@@ -29,6 +29,9 @@ class Voice:
         return Console(quiet=self.as_json)
 
 
+ALOUD = Voice()
+
+
 def progress_console(quiet: bool = False, as_json: bool = False) -> Console:
     """Returns where a command says what it is doing.
 

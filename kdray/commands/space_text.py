@@ -113,8 +113,8 @@ def _head(file: Path) -> str:
 #     kdray validate {file}   # tries every method on a tiny batch, and estimates the cost
 #     kdray sweep {file}
 #
-# A value in student, pruning, distillation, regime and training may be a domain, which is searched:
-# {{choice: [a, b]}}, {{uniform: [low, high]}}, {{loguniform: [low, high]}}, {{randint: [low, high]}}.
+# A value in student, pruning, distillation, regime and training may be a domain, which is searched,
+# such as {{choice: [a, b]}}, {{uniform: [low, high]}}, {{loguniform: [low, high]}}.
 # `kdray methods` lists all methods with their options. After `kdray schema --output space.json` an
 # editor completes and checks a file with the line `# yaml-language-server: $schema=space.json`."""
 

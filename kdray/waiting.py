@@ -74,13 +74,16 @@ def shown_on(console: "Console") -> Iterator[None]:
     if not console.is_terminal or console.quiet:
         yield
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Left
+    from rich import progress as rich_progress
 
-    text = TextColumn("{task.description}", markup=False)
-    columns = [text, BarColumn(), MofNCompleteColumn(), Left(compact=True)]
+    columns = [
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TimeRemainingColumn(compact=True),
+    ]
     shown: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True) as bars:
+    with rich_progress.Progress(*columns, console=console, transient=True) as bars:
 
         def show(what: str, done: int, total: int) -> None:
             if total and done >= total:

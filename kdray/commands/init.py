@@ -67,8 +67,7 @@ def write_first_space(file: Path | None, wishes: Wishes, ask: Ask | None, force:
     if target.exists() and not force:
         problem = Problem(str(target), "is there already; name another, or overwrite it: --force")
         raise ConfigError([problem])
-    with shown_on(console):
-        plan, data = _of_data(wishes, target, ask)
+    plan, data = _of_data(wishes, target, ask)
     console.print(f"data: {plan.found}", highlight=False, markup=False, soft_wrap=True)
     budget = parsed_budget(_known(wishes.budget, ask, *_BUDGET), Search().trials)
     plan = _of_teacher(plan, _known(wishes.teacher, ask, *_TEACHER), data, target)
@@ -103,7 +102,8 @@ def _of_data(wishes: Wishes, target: Path, ask: Ask) -> tuple[Plan, Data]:
     name = wishes.name or default_name(target.name)
     search = {"trials": Search().trials, "sampler": Search().sampler.name}
     plan = Plan(name, section, "", None, {}, False, search, "")
-    data = read_data(_checked(plan, target))
+    with shown_on(Console()):
+        data = read_data(_checked(plan, target))
     return replace(plan, found=seen_words(section, data)), data
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
 from kdray.config.validation import nearest
 from kdray.data.columns import proposed_labels, proposed_text, usual_tokens
@@ -14,6 +15,7 @@ from kdray.data.files import READERS, read_table
 from kdray.data.synthetic import Synthetic
 from kdray.errors import ConfigError, Problem
 from kdray.preparation import Data
+from kdray.waiting import shown_on
 
 # What the files of the other splits are called where that of training is called `train`.
 OTHER_SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -45,7 +47,8 @@ def data_section(
     if path.suffix not in READERS or not path.is_file():
         rule = f"must be a file that ends in {', '.join(READERS)}"
         raise ConfigError([Problem("--data", f"{rule}, but got {file!r}")])
-    frame = read_table(path, "--data")
+    with shown_on(Console()):
+        frame = read_table(path, "--data")
     texts = _columns("--text", "Column of the texts", proposed_text(frame), text, (frame, ask))
     seen = proposed_labels(frame, texts)
     found = _columns("--labels", "Columns of the labels", seen, labels, (frame, ask))

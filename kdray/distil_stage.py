@@ -16,7 +16,7 @@ from kdray.pupils import Pupil, costs_of, enrol, quality_of
 from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
-from kdray.teacher.lessons import Lessons
+from kdray.teacher.lessons import EnsembleLessons, Lessons
 from kdray.training.best import BestEpoch, best_of, is_over
 from kdray.training.checkpoint import StepperState, go_on, keep, kept_shape
 from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
@@ -128,8 +128,8 @@ def _after_epoch(
 
 def _asked(pupils: Sequence[Pupil], course: Course) -> int:
     """Returns how many examples the sweep's teacher was run on; a former student is not counted."""
-    counts = [one.teach.count() for one in pupils if isinstance(one.teach, Lessons)]
-    return 0 if course.teacher else sum(counts)
+    asked = [one.teach for one in pupils if isinstance(one.teach, Lessons | EnsembleLessons)]
+    return 0 if course.teacher else sum(teach.count() for teach in asked)
 
 
 def _counted(report: EpochReport, setting: Setting, steps: int, over: bool) -> EpochReport:

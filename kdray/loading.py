@@ -11,7 +11,7 @@ from typing import Any
 
 from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
-from kdray.config.sections import Teacher
+from kdray.config.teachers import Teacher
 from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.data.files import READERS
@@ -211,7 +211,10 @@ def _model_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     named: list[tuple[str, Any, bool | None]] = []
     if isinstance(teacher, Mapping):
         trusted = teacher.get("trust_remote_code") is True
-        named.append(("teacher.model", teacher.get("model"), trusted))
+        model = teacher.get("model")
+        members = list(enumerate(model)) if isinstance(model, list) else []
+        named += [(dotted("teacher.model", n), name, trusted) for n, name in members]
+        named += [] if members else [("teacher.model", model, trusted)]
     if isinstance(student, Mapping):
         initial = student.get("initial")
         drawn = initial.get("choice") if isinstance(initial, Mapping) else None

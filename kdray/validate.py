@@ -18,18 +18,17 @@ from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.loading import load_sweep_config
 from kdray.models.building import config_of
-from kdray.models.student import Student
 from kdray.preparation import (
     PreparedSweep,
     assemble,
-    begin_teacher,
-    read_data,
     teacher_needs,
 )
 from kdray.pruning.table import PRUNING
 from kdray.pruning_checks import cautions
+from kdray.reading import read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
+from kdray.teachers import begin_teachers, with_splits
 from kdray.trial import run_trial
 
 TINY = 128
@@ -62,6 +61,8 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
     prepared, sizes = tiny_sweep(config)
     for name, size in sizes.items():
         console.print(f"{name}: {size:,} examples", highlight=False)
+    for line in describe_ensemble(config):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     tried = [try_out(name, trial, prepared) for name, trial in method_pairs(config)]
     for one in tried:
         verdict = "ok" if one.problem is None else "FAILED"
@@ -78,16 +79,15 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
 def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
     """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
     data = read_data(config)
-    model, tokenizer = begin_teacher(config, data)
-    needs = teacher_needs(config, data.labels, model.config)
-    splits = data.encoded(tokenizer, config.data.max_length)
+    teachers = begin_teachers(config, data)
+    needs = teacher_needs(config, data.labels, teachers[0].model.config)
+    splits = data.encoded(teachers[0].tokenizer, config.data.max_length)
     rows = {name: _spread(part) for name, part in splits.items()}
     few = {name: _chosen(part, rows[name]) for name, part in data.examples.items()}
     data = replace(data, examples=few)
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
-    teacher = Student(model, tokenizer, data.labels, config.data.max_length)
-    prepared = assemble(tiny, teacher, data.encoded(tokenizer, config.data.max_length), needs)
+    prepared = assemble(tiny, [with_splits(one, data) for one in teachers], needs)
     sizes = {name: len(part) for name, part in splits.items()}
     return replace(prepared, texts=data.texts(config.space)), sizes
 
@@ -128,6 +128,17 @@ def describe_space(config: SweepConfig) -> list[str]:
     except ValueError:
         return ["space: continuous, drawn from", *lines]
     return [f"space: {count:,} configurations, drawn from", *lines]
+
+
+def describe_ensemble(config: SweepConfig) -> list[str]:
+    """Returns a line about who teaches together; none for one teacher."""
+    models = config.teacher.model
+    if not isinstance(models, list):
+        return []
+    parts = zip(models, config.teacher.shares, strict=True)
+    names = " and ".join(f"{name} ({share:.3g})" for name, share in parts)
+    rest = "layers, hidden states and tokenizer of students are from the first"
+    return [f"teacher: an ensemble of {names}; {rest}"]
 
 
 def reachable_sizes(config: SweepConfig, teacher: Any) -> list[str]:

@@ -16,7 +16,8 @@ import yaml
 from kdray.config.drawing import flatten
 from kdray.config.replaying import replay
 from kdray.config.search import Search
-from kdray.config.sections import Evaluation, Teacher
+from kdray.config.sections import Evaluation
+from kdray.config.teachers import Teacher
 from kdray.config.validation import checked, shown
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.metrics import selection_metric

@@ -24,6 +24,8 @@ ORDER = [
     {"pupils"},
     {"prune_stage", "staff"},
     {"preparation", "changes"},
+    {"teachers"},
+    {"reading"},
     {"loading"},
     {"regime_checks"},
     {"pruning_checks", "family_checks"},

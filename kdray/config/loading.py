@@ -182,7 +182,8 @@ def _from_here(key: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     is_path = key in FILE_KEYS or key.startswith(FOLDER_LIST)
-    is_path = is_path or (key in FOLDER_OR_NAME_KEYS and Path(value).exists())
+    named = key.rstrip("0123456789.")  # a member of a list
+    is_path = is_path or (named in FOLDER_OR_NAME_KEYS and Path(value).exists())
     return str(Path(value).resolve()) if is_path else value
 
 

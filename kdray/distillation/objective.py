@@ -55,7 +55,10 @@ def distillation_terms(
 
         def taught(teacher: Outputs) -> dict[str, Tensor]:
             soft_labels = shares.soft_labels
-            soft = method.soft_term(logits, teacher.logits, progress, multi_label, soft_labels)
+            its = teacher.logits
+            if teacher.votes is not None:
+                its = method.heard(teacher.votes, progress, multi_label)
+            soft = method.soft_term(logits, its, progress, multi_label, soft_labels)
             return {"soft": shares.soft * soft, **method.extra_terms(output, teacher, match)}
 
         return {"hard": shares.hard * hard, **_mean([taught(teacher) for teacher in teachers])}

@@ -17,7 +17,7 @@ from kdray import __version__
 from kdray.config.drawing import flatten
 from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.evaluation.metrics import fixed_bounds, selection_metric
-from kdray.preparation import read_data
+from kdray.reading import read_data
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
 from kdray.results.feasibility import Bounds, is_feasible

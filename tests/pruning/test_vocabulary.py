@@ -17,12 +17,13 @@ from kdray.data.texts import compact
 from kdray.data.tokenizing import encode, train_tokenizer
 from kdray.data.vocabulary import backend_of, fixed_ids, with_parts
 from kdray.models.student import Student, save_student
-from kdray.preparation import prepare, rebuild, teacher_digest
+from kdray.preparation import prepare, rebuild
 from kdray.pruning.base import Prunable
 from kdray.pruning.vocabulary import Vocabulary
 from kdray.results.folder import SweepFolder
 from kdray.schema import trial_config
 from kdray.teacher.keeping import Place
+from kdray.teachers import teacher_digest
 from kdray.trial import run_trial
 from tests import tiny, tokenizers
 from tests.tiny_sweep import tiny_config

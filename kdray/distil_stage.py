@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from kdray import __version__
+from kdray.data.dataset import learnt_rows
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device, with_attentions
 from kdray.preparation import PreparedSweep
@@ -30,7 +31,7 @@ def begin_course(
     on_epoch: OnEpoch = ignore,
 ) -> Course:
     """Returns the course of a trial that has no epoch yet."""
-    made_of = (config, sweep.verified.digest, len(sweep.splits["train"]), __version__)
+    made_of = (config, sweep.verified.digest, learnt_rows(sweep.splits), __version__)
     identity = hashlib.sha256(repr(made_of).encode()).hexdigest()
     return Course(identity, BestEpoch(config.selection_metric), on_epoch, checkpoints)
 

@@ -15,6 +15,7 @@ from kdray.config.teachers import Teacher
 from kdray.config.validation import Section, checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.data.files import READERS
+from kdray.data.unlabeled import ENDINGS, LINES
 from kdray.errors import ConfigError, Problem
 from kdray.metric_checks import (
     checked_constraints,
@@ -187,6 +188,8 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     paths: dict[str, Any] = {}
     if isinstance(data, Mapping) and data.get("source") == "files":
         paths = {f"data.{key}": data.get(key) for key in ("train", "validation", "test")}
+    if isinstance(data, Mapping):
+        paths["data.unlabeled"] = data.get("unlabeled")
     evaluation = content["evaluation"]
     if isinstance(evaluation, Mapping):
         paths["evaluation.out_of_domain"] = evaluation.get("out_of_domain")
@@ -203,7 +206,20 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     if isinstance(other, str) and Path(other).suffix not in READERS:
         message = f"must end in {', '.join(READERS)}, but got {other!r}"
         problems.append(Problem("evaluation.out_of_domain", message))
-    return problems + _model_problems(content, base)
+    return problems + _unlabeled_problems(data) + _model_problems(content, base)
+
+
+def _unlabeled_problems(data: Any) -> list[Problem]:
+    file = data.get("unlabeled") if isinstance(data, Mapping) else None
+    if not isinstance(file, str):
+        return []
+    if Path(file).suffix not in ENDINGS:
+        message = f"must end in {', '.join(ENDINGS)}, but got {file!r}"
+        return [Problem("data.unlabeled", message)]
+    if Path(file).suffix == LINES and isinstance(data.get("text"), list):
+        message = f"a pair of texts stands in no line of {file!r}; give a table with both columns"
+        return [Problem("data.unlabeled", message)]
+    return []
 
 
 def _model_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:

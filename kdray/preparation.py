@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdray.data.base import OUT_OF_DOMAIN, SPLITS, Labels
+from kdray.data.base import LEARNT, OUT_OF_DOMAIN, SPLITS, UNLABELED, Labels
 from kdray.data.dataset import Dataset
 from kdray.data.texts import Texts
-from kdray.data.tokenizing import encode
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.metric_checks import check_measurable
@@ -83,8 +82,8 @@ class PreparedSweep:
 
     @property
     def trains(self) -> tuple[Dataset, ...]:
-        """The training set as the tokenizer of each teacher has it."""
-        return (self.splits["train"], *(one.train for one in self.others))
+        """The labelled training set as the tokenizer of each teacher has it."""
+        return (self.splits["train"], *(one.splits["train"] for one in self.others))
 
     @property
     def all_outputs(self) -> tuple[TeacherOutputs, ...]:
@@ -110,10 +109,10 @@ def prepare(
     teachers = begin_teachers(config, data)
     needs = teacher_needs(config, data.labels, teachers[0].model.config)
     candidates = [with_splits(teacher, data) for teacher in teachers]
-    for caution in cautions(config.space):
-        say(caution)
+    for line in (*cautions(config.space), *data.notes):
+        say(line)
     splits = candidates[0].splits
-    clean = [name for name in splits if name in (*SPLITS, OUT_OF_DOMAIN)]
+    clean = [name for name in splits if name in (*SPLITS, OUT_OF_DOMAIN, UNLABELED)]
     say("data: " + ", ".join(f"{len(splits[name]):,} {name}" for name in clean))
     prepared = assemble(config, trained(candidates, config, say), needs, place)
     if place.folder is not None and config.data.shows_texts:
@@ -143,9 +142,9 @@ def assemble(
     splits, teachers = candidates[0].splits, [one.teacher for one in candidates]
     verified = replace(verified, data_digest=data_digest(splits))
     check_measurable(config.objectives, config.constraints, verified.metrics)
-    trains = [one.splits["train"] for one in candidates]
+    learnt = [_learnt(one.splits) for one in candidates]
     pairs = [(teacher.model, teacher.tokenizer) for teacher in teachers]
-    asked, cache = all_asked(pairs, trains, verified, needs), config.teacher.cache
+    asked, cache = all_asked(pairs, learnt, verified, needs), config.teacher.cache
     if place.folder is None:
         outputs = keep_all(asked, cache, place)
     else:
@@ -161,7 +160,7 @@ def assemble(
         tokenizer=teachers[0].tokenizer,
         verified=verified,
         outputs=outputs[0],
-        others=tuple(map(Member, states[1:], trains[1:], outputs[1:])),
+        others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
     )
 
@@ -188,9 +187,11 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
     if verified.data_digest not in ("", data_digest(splits)):
         message = f"are not those that {folder.root} began with; put them back, or sweep anew"
         raise ConfigError([Problem("data", message)])
-    others = [encode(words, data.examples["train"], length) for _, words in pairs[1:]]
-    trains, states = [splits["train"], *others], [freeze(model) for model, _ in pairs]
-    asked = all_asked(pairs, trains, verified, needs)
+    examples = {name: data.examples[name] for name in LEARNT if name in data.examples}
+    read = replace(data, examples=examples)
+    learnt = [_learnt(splits), *(read.encoded(words, length) for _, words in pairs[1:])]
+    states = [freeze(model) for model, _ in pairs]
+    asked = all_asked(pairs, learnt, verified, needs)
     outputs = keep_all(asked, config.teacher.cache, place)
     if not place.read_only:
         note_outputs(folder, *outputs)
@@ -203,9 +204,13 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         verified=verified,
         outputs=outputs[0],
         texts=data.texts(config.space),
-        others=tuple(map(Member, states[1:], trains[1:], outputs[1:])),
+        others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
     )
+
+
+def _learnt(splits: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    return {name: splits[name] for name in LEARNT if name in splits}
 
 
 def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:

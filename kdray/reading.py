@@ -1,6 +1,6 @@
 """The data of a sweep: read, completed, checked, and then as any tokenizer has them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from kdray.data.files import with_out_of_domain
 from kdray.data.splits import complete_splits
 from kdray.data.texts import Texts, compact_splits
 from kdray.data.tokenizing import encode
+from kdray.data.unlabeled import with_unlabeled
 from kdray.errors import ConfigError
 from kdray.evaluation.noise import with_noise
 from kdray.metric_checks import class_metric_problems
@@ -25,10 +26,12 @@ class Data:
     Attributes:
         labels: What is predicted.
         examples: By split.
+        notes: What the user may want to know of them.
     """
 
     labels: Labels
     examples: Mapping[str, Examples]
+    notes: Sequence[str] = ()
 
     def encoded(self, tokenizer: Any, max_length: int) -> dict[str, Dataset]:
         """Returns the splits as token ids."""
@@ -47,6 +50,7 @@ def read_data(config: SweepConfig) -> Data:
     """
     frames = complete_splits(config.data, config.data.read(config.base, config.seed), config.seed)
     frames = with_out_of_domain(frames, config.evaluation.out_of_domain, config.base)
+    frames, notes = with_unlabeled(frames, config.data, config.base)
     labels, examples = to_examples(config.data, frames)
     training = config.teacher.training
     weights = training.class_weights if training else "none"
@@ -54,4 +58,4 @@ def read_data(config: SweepConfig) -> Data:
     problems += class_metric_problems(config.objectives, config.constraints, config.teacher, labels)
     if problems:
         raise ConfigError(problems)
-    return Data(labels, with_noise(examples, config.evaluation, config.seed))
+    return Data(labels, with_noise(examples, config.evaluation, config.seed), notes)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from kdray.data.base import Labels
-from kdray.data.dataset import Dataset
+from kdray.data.dataset import Dataset, learnt_from
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.measure import (
     Measured,
@@ -59,12 +59,12 @@ class Member:
 
     Attributes:
         teacher: The model.
-        train: The training set as its tokenizer has it.
+        splits: What is learnt from, as its tokenizer has it: `train`, and `unlabeled` if there is.
         outputs: What it says of that.
     """
 
     teacher: ModelState
-    train: Dataset
+    splits: Mapping[str, Dataset]
     outputs: TeacherOutputs
 
 
@@ -181,7 +181,7 @@ def _with(quality: Measured, costs: Mapping[str, float]) -> Measured:
 
 def all_asked(
     teachers: Sequence[tuple[Any, Any]],
-    trains: Sequence[Dataset],
+    splits: Sequence[Mapping[str, Dataset]],
     verified: Verified,
     needs: Needs,
 ) -> list[Asked]:
@@ -189,12 +189,13 @@ def all_asked(
 
     Args:
         teachers: Model and tokenizer of each.
-        trains: The training set as each tokenizer has it.
+        splits: What is learnt from, as each tokenizer has it.
         verified: With the digest of each.
         needs: What trials read of the first besides its logits.
     """
     asked: list[Asked] = []
-    for digest, (model, tokenizer), train in zip(_digests(verified), teachers, trains, strict=True):
+    learnt = map(learnt_from, splits)
+    for digest, (model, tokenizer), train in zip(_digests(verified), teachers, learnt, strict=True):
         key = content_key(digest, model.config.to_dict(), tokenizer, train)
         asked.append(Asked(model, train, NOTHING if asked else needs, key))
     return asked

@@ -1,6 +1,6 @@
 """`kdray validate`: file, data and every drawable method on a tiny batch, before GPU hours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kdray.config.domains import describe, domains_in
 from kdray.config.drawing import enumerate_grid
-from kdray.data.base import Examples
+from kdray.data.base import LEARNT, Examples
 from kdray.data.dataset import Dataset, Rows
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
@@ -25,7 +25,7 @@ from kdray.preparation import (
 )
 from kdray.pruning.table import PRUNING
 from kdray.pruning_checks import cautions
-from kdray.reading import read_data
+from kdray.reading import Data, read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
 from kdray.teachers import begin_teachers, with_splits
@@ -58,10 +58,11 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
     console = Console()
     config = load_sweep_config(space, assignments)
     torch.set_num_threads(1)
-    prepared, sizes = tiny_sweep(config)
+    data = read_data(config)
+    prepared, sizes = tiny_sweep(config, data)
     for name, size in sizes.items():
         console.print(f"{name}: {size:,} examples", highlight=False)
-    for line in describe_ensemble(config):
+    for line in (*data.notes, *describe_ensemble(config)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     tried = [try_out(name, trial, prepared) for name, trial in method_pairs(config)]
     for one in tried:
@@ -73,12 +74,11 @@ def validate_space(space: Path, assignments: Sequence[str]) -> None:
     lines = [*cautions(config.space), *reachable_sizes(config, config_of(prepared.teacher))]
     for line in [*lines, *describe_space(config)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
+    console.print(estimate(config, tried, sizes), highlight=False, soft_wrap=True)
 
 
-def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
+def tiny_sweep(config: SweepConfig, data: Data) -> tuple[PreparedSweep, dict[str, int]]:
     """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
-    data = read_data(config)
     teachers = begin_teachers(config, data)
     needs = teacher_needs(config, data.labels, teachers[0].model.config)
     splits = data.encoded(teachers[0].tokenizer, config.data.max_length)
@@ -160,16 +160,14 @@ def reachable_sizes(config: SweepConfig, teacher: Any) -> list[str]:
     return [f"{name}: {sizes}" for name, sizes in lines.items() if sizes]
 
 
-def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
+def estimate(config: SweepConfig, tried: Sequence[Tried], sizes: Mapping[str, int]) -> str:
     """Returns the estimated cost in words, from what an epoch of the tiny trials took.
 
     The tiny trials run on one thread, as a trial on one core; what was tried first warmed up.
     """
-    epoch = (
-        float(np.median([one.seconds for one in tried[1:] or tried]))
-        * examples
-        / min(TINY, examples)
-    )
+    learnt = [sizes[name] for name in LEARNT if name in sizes]
+    times = sum(learnt) / sum(min(TINY, size) for size in learnt)
+    epoch = times * float(np.median([one.seconds for one in tried[1:] or tried]))
     epochs = max(training.epochs for training in drawable_trainings(config.space))
     epochs *= max(regime.trainings for regime in drawable_regimes(config.space))
     trial = epoch * epochs

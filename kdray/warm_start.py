@@ -27,7 +27,7 @@ from kdray.schema import SweepConfig, checked_data, completed, filled, options_t
 
 # Where the teacher's outputs are kept, and when it is good enough, change no metric.
 _NO_MATTER = ("cache", "verify")
-_PATHS = ("data.train", "data.validation", "data.test", "teacher.model")
+_PATHS = ("data.train", "data.validation", "data.test", "data.unlabeled", "teacher.model")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,13 @@ import yaml
 from kdray.config.validation import within
 from kdray.errors import ConfigError, Problem
 
-FILE_KEYS = ("data.train", "data.validation", "data.test", "evaluation.out_of_domain")
+FILE_KEYS = (
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.unlabeled",
+    "evaluation.out_of_domain",
+)
 FOLDER_OR_NAME_KEYS = ("data.name", "teacher.model", "student.initial")
 FOLDER_LIST = "search.warm_start."
 MOST_VALUES, DEEPEST = 100_000, 50

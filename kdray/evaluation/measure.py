@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kdray.config.sections import Evaluation
-from kdray.data.base import Labels
+from kdray.data.base import LEARNT, Labels
 from kdray.data.batches import make_batch
 from kdray.data.dataset import Dataset
 from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency, throughput
@@ -36,8 +36,9 @@ class Measured:
 def measure_quality(
     model: Any, splits: Mapping[str, Dataset], labels: Labels, options: Evaluation
 ) -> Measured:
-    """Measures a model on every split but `train`; thresholds come from validation alone."""
-    logits = {name: predict_logits(model, part) for name, part in splits.items() if name != "train"}
+    """Measures a model on all that is not learnt from; thresholds come from validation alone."""
+    parts = {name: part for name, part in splits.items() if name not in LEARNT}
+    logits = {name: predict_logits(model, part) for name, part in parts.items()}
     return judged(logits, splits, labels, options)
 
 

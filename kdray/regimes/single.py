@@ -1,5 +1,6 @@
 """The sweep's teacher teaches the student."""
 
+from kdray.data.dataset import learnt_from
 from kdray.distil_stage import distil
 from kdray.distillation.base import Shape
 from kdray.models.building import config_of
@@ -18,12 +19,15 @@ def run(student: Prunable, setting: Setting) -> Prunable:
 def by_the_teacher(sweep: PreparedSweep) -> Appoint:
     """Lets the sweep's teacher teach, or all of an ensemble; what they say is there already."""
     if not sweep.others:
-        return by_model(sweep.teacher, lambda needs: sweep.outputs, sweep.splits["train"])
+        return by_model(sweep.teacher, lambda needs: sweep.outputs, learnt_from(sweep.splits))
 
     def lessons(needs: Needs) -> EnsembleLessons:
-        device, train = best_device(), sweep.splits["train"]
+        device, train = best_device(), learnt_from(sweep.splits)
         first = Lessons(sweep.outputs, sweep.teacher, needs, train, device)
-        others = [Lessons(o.outputs, o.teacher, NOTHING, o.train, device) for o in sweep.others]
+        others = [
+            Lessons(one.outputs, one.teacher, NOTHING, learnt_from(one.splits), device)
+            for one in sweep.others
+        ]
         return EnsembleLessons([first, *others], sweep.weights)
 
     return taught_alike(Shape.of(config_of(sweep.teacher)), lessons)

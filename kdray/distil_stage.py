@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from kdray import __version__
+from kdray.data.dataset import learnt_rows
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device, with_attentions
 from kdray.preparation import PreparedSweep
@@ -16,7 +17,7 @@ from kdray.pupils import Pupil, costs_of, enrol, quality_of
 from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
-from kdray.teacher.lessons import Lessons
+from kdray.teacher.lessons import EnsembleLessons, Lessons
 from kdray.training.best import BestEpoch, best_of, is_over
 from kdray.training.checkpoint import StepperState, go_on, keep, kept_shape
 from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
@@ -30,7 +31,7 @@ def begin_course(
     on_epoch: OnEpoch = ignore,
 ) -> Course:
     """Returns the course of a trial that has no epoch yet."""
-    made_of = (config, sweep.verified.digest, len(sweep.splits["train"]), __version__)
+    made_of = (config, sweep.verified.digest, learnt_rows(sweep.splits), __version__)
     identity = hashlib.sha256(repr(made_of).encode()).hexdigest()
     return Course(identity, BestEpoch(config.selection_metric), on_epoch, checkpoints)
 
@@ -128,8 +129,8 @@ def _after_epoch(
 
 def _asked(pupils: Sequence[Pupil], course: Course) -> int:
     """Returns how many examples the sweep's teacher was run on; a former student is not counted."""
-    counts = [one.teach.count() for one in pupils if isinstance(one.teach, Lessons)]
-    return 0 if course.teacher else sum(counts)
+    asked = [one.teach for one in pupils if isinstance(one.teach, Lessons | EnsembleLessons)]
+    return 0 if course.teacher else sum(teach.count() for teach in asked)
 
 
 def _counted(report: EpochReport, setting: Setting, steps: int, over: bool) -> EpochReport:

@@ -12,17 +12,19 @@ from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections
 
 
-def check_family(config: SweepConfig, model: Any) -> None:
+def check_family(config: SweepConfig, model: Any, *others: Any) -> None:
     """Checks that a teacher, and those copied from it, can do what is asked of them.
 
     Args:
         config: The sweep, without problems.
         model: The teacher's model.
+        others: Those of the further members of an ensemble; nothing is copied from them.
 
     Raises:
         ConfigError: With a problem for each option that its family has no way to do.
     """
-    problems = [*_teacher_problems(config, model), *_student_problems(config, model)]
+    problems = [p for one in (model, *others) for p in _teacher_problems(config, one)]
+    problems += _student_problems(config, model)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 

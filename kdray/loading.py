@@ -11,10 +11,11 @@ from typing import Any
 
 from kdray.config.domains import DOMAIN_NAMES, Choice, parse_tree
 from kdray.config.loading import Document, read_document, with_overrides
-from kdray.config.sections import Teacher
+from kdray.config.teachers import Teacher
 from kdray.config.validation import checked, dotted, nearest, shown, within
 from kdray.data.base import DataSource
 from kdray.data.files import READERS
+from kdray.data.unlabeled import ENDINGS, LINES
 from kdray.errors import ConfigError, Problem
 from kdray.metric_checks import (
     checked_constraints,
@@ -196,6 +197,8 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     paths: dict[str, Any] = {}
     if isinstance(data, Mapping) and data.get("source") == "files":
         paths = {f"data.{key}": data.get(key) for key in ("train", "validation", "test")}
+    if isinstance(data, Mapping):
+        paths["data.unlabeled"] = data.get("unlabeled")
     evaluation = content["evaluation"]
     if isinstance(evaluation, Mapping):
         paths["evaluation.out_of_domain"] = evaluation.get("out_of_domain")
@@ -212,7 +215,20 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     if isinstance(other, str) and Path(other).suffix not in READERS:
         message = f"must end in {', '.join(READERS)}, but got {other!r}"
         problems.append(Problem("evaluation.out_of_domain", message))
-    return problems + _model_problems(content, base)
+    return problems + _unlabeled_problems(data) + _model_problems(content, base)
+
+
+def _unlabeled_problems(data: Any) -> list[Problem]:
+    file = data.get("unlabeled") if isinstance(data, Mapping) else None
+    if not isinstance(file, str):
+        return []
+    if Path(file).suffix not in ENDINGS:
+        message = f"must end in {', '.join(ENDINGS)}, but got {file!r}"
+        return [Problem("data.unlabeled", message)]
+    if Path(file).suffix == LINES and isinstance(data.get("text"), list):
+        message = f"a pair of texts stands in no line of {file!r}; give a table with both columns"
+        return [Problem("data.unlabeled", message)]
+    return []
 
 
 def _model_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
@@ -220,7 +236,10 @@ def _model_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     named: list[tuple[str, Any, bool | None]] = []
     if isinstance(teacher, Mapping):
         trusted = teacher.get("trust_remote_code") is True
-        named.append(("teacher.model", teacher.get("model"), trusted))
+        model = teacher.get("model")
+        members = list(enumerate(model)) if isinstance(model, list) else []
+        named += [(dotted("teacher.model", n), name, trusted) for n, name in members]
+        named += [] if members else [("teacher.model", model, trusted)]
     if isinstance(student, Mapping):
         initial = student.get("initial")
         drawn = initial.get("choice") if isinstance(initial, Mapping) else None

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdray.config.sections import Bound, Direction, Evaluation, Teacher
+from kdray.config.sections import Bound, Direction, Evaluation
+from kdray.config.teachers import Teacher
 from kdray.config.validation import checked, dotted, nearest, shown
 from kdray.data.base import DataSource, Labels
 from kdray.errors import ConfigError, Problem

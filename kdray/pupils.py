@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from kdray.distillation.base import Shape
+from kdray.data.dataset import learnt_from
+from kdray.distillation.base import Shape, Teaching
 from kdray.distillation.objective import Teach, distillation_terms
 from kdray.evaluation.measure import measure_size, probe_inputs
 from kdray.evaluation.quality import quality
@@ -53,21 +54,22 @@ def enrol(
         setting: What it is trained with.
         done: Epochs of the training that it has behind it.
     """
-    config, model, train_set = setting.config, student.model, student.splits["train"]
+    config, model, labelled = setting.config, student.model, student.splits["train"]
     method, device = config.distillation, best_device()
+    train_set = learnt_from(student.splits) if isinstance(method, Teaching) else labelled
     match = method.match(Shape.of(model.config), teacher.shape)
     match.projections.to(device)
     needs = method.needs(frozenset(match.pairs))
     if config.regime.side_by_side:  # others learn from it
         needs |= method.needs(frozenset(match.pairs.values()))
     with_attentions(model, bool(needs.attentions))
-    truth = Truth(setting.sweep.labels, torch.tensor(train_set.targets))
+    truth = Truth(setting.sweep.labels, torch.tensor(labelled.targets))
     teach = teacher.lessons(method.teacher_needs(frozenset(match.pairs.values())))
     terms = distillation_terms(method, model, match, teach, truth)
     raising = _both(before_step, rising_masks(config, student))
     learner = Learner(model, [match.projections], student.masks, raising)
     stepper = new_stepper(learner, train_set, config.training, done)
-    probe = probe_inputs(train_set, device)
+    probe = probe_inputs(labelled, device)
     return Pupil(student, Lane(stepper, train_set, terms), teach, needs, probe)
 
 

@@ -8,15 +8,8 @@ from typing import Any
 from kdray.config.domains import DOMAIN_NAMES
 from kdray.config.drawing import Choose, Drawn, draw
 from kdray.config.search import Search
-from kdray.config.sections import (
-    Direction,
-    Evaluation,
-    Resources,
-    Student,
-    Teacher,
-    Tracking,
-    Training,
-)
+from kdray.config.sections import Direction, Evaluation, Resources, Student, Tracking, Training
+from kdray.config.teachers import Teacher
 from kdray.config.validation import Section, SectionT, checked, dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.data.sources import SOURCES

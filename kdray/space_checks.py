@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from kdray.config.domains import Choice, Range, combined, describe, samples
-from kdray.config.sections import Student, Teacher, Training
+from kdray.config.sections import Student, Training
+from kdray.config.teachers import Teacher
 from kdray.config.validation import dotted, nearest, shown
 from kdray.data.base import DataSource
 from kdray.distillation.base import DistillationMethod, Match, Shape, Teaching

@@ -75,10 +75,14 @@ def by_model(
         outputs: What it says of the training set, by what is read of it.
         dataset: The training set as its tokenizer has it.
     """
-    shape = Shape.of(config_of(teacher))
 
     @cache  # A bank that is not kept is computed once a training, whatever its stages.
     def lessons(needs: Needs) -> Lessons:
         return Lessons(outputs(needs), teacher, needs, dataset, best_device())
 
+    return taught_alike(Shape.of(config_of(teacher)), lessons)
+
+
+def taught_alike(shape: Shape, lessons: Callable[[Needs], Teach]) -> Appoint:
+    """Returns who lets one teacher teach every student; see `TaughtBy`."""
     return lambda students: Staff([TaughtBy(shape, lessons) for _ in students])

@@ -18,7 +18,7 @@ from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device
 from kdray.models.packing import from_format, to_format
 from kdray.models.student import Student, stored_mb
-from kdray.preparation import PreparedSweep, teacher_digest
+from kdray.preparation import PreparedSweep
 from kdray.prune_stage import build_student, prune, unpruned
 from kdray.pruning.base import Prunable
 from kdray.pupils import as_student
@@ -26,6 +26,7 @@ from kdray.regimes.table import teach
 from kdray.results.records import EpochReport, Stage
 from kdray.schema import TrialConfig
 from kdray.staff import Setting
+from kdray.teachers import teacher_digest
 from kdray.training.course import Checkpoints, OnEpoch, ignore
 from kdray.training.randomness import deterministic_algorithms, seed_everything
 
@@ -126,7 +127,7 @@ def check_teacher(sweep: PreparedSweep) -> None:
     Raises:
         RuntimeError: If a weight has changed since.
     """
-    if teacher_digest(sweep.teacher) != sweep.verified.digest:
+    if teacher_digest(*sweep.teachers) != sweep.verified.digest:
         raise RuntimeError("the teacher's weights are not those that were verified")
 
 
@@ -141,8 +142,10 @@ def evaluate(
     with first_position_only(model, probe):
         measured = measure_quality(model, splits, sweep.labels, config.evaluation)
     metrics = dict(measured.metrics) | measure_size(model, probe)
-    teacher = borrow(sweep.teacher).to(device)
-    metrics |= paired_latency(model, teacher, probe, probe_inputs(sweep.splits["train"], device))
+    teachers = [borrow(state).to(device) for state in sweep.teachers]
+    probes = [probe_inputs(train, device) for train in sweep.trains]
+    (teacher, its_probe), *others = zip(teachers, probes, strict=True)
+    metrics |= paired_latency(model, teacher, probe, its_probe, others)
     metrics |= throughput(model, splits["train"])
     metrics |= retention(metrics, sweep.verified.metrics, config.selection_metric)
     model.cpu()
@@ -157,7 +160,8 @@ def sizes(student: Student, sweep: PreparedSweep) -> dict[str, float]:
     """
     key = sweep.verified.digest, student.number_format
     if key not in _TEACHER_MB:
-        _TEACHER_MB[key] = stored_mb(replace(student, model=borrow(sweep.teacher)))
+        teachers = [replace(student, model=borrow(state)) for state in sweep.teachers]
+        _TEACHER_MB[key] = sum(map(stored_mb, teachers))
     mine, its = stored_mb(student), _TEACHER_MB[key]
     return {"size_mb": mine, "teacher_size_mb": its, "size_share": mine / its}
 

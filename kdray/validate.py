@@ -9,23 +9,22 @@ import numpy as np
 import torch
 
 from kdray.config.drawing import enumerate_grid
-from kdray.data.base import Examples
+from kdray.data.base import LEARNT, Examples
 from kdray.data.dataset import Dataset, Rows
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.building import config_of
-from kdray.models.student import Student
 from kdray.preparation import (
     PreparedSweep,
     assemble,
-    begin_teacher,
-    read_data,
     teacher_needs,
 )
 from kdray.pruning.table import PRUNING
 from kdray.pruning_checks import cautions
+from kdray.reading import Data, read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
+from kdray.teachers import begin_teachers, with_splits
 from kdray.trial import run_trial
 from kdray.waiting import each
 
@@ -79,7 +78,7 @@ class Validated:
     Attributes:
         sizes: Examples of each split.
         tried: The pairs of methods.
-        cautions: What tends to go wrong, a line each.
+        cautions: What was noticed of the data and the teachers, and what tends to go wrong.
         reachable: The sizes that a pruning method can cut to, in words, by its dotted name, where
             they are few.
         cost: What a sweep will take.
@@ -106,7 +105,8 @@ def validated(
         ConfigError: With every problem of the data, the teacher, and methods that fail.
     """
     torch.set_num_threads(1)
-    prepared, sizes = tiny_sweep(config)
+    data = read_data(config)
+    prepared, sizes = tiny_sweep(config, data)
     on_sizes(sizes)
     tried = []
     for name, trial in each("trying methods", list(method_pairs(config))):
@@ -118,25 +118,23 @@ def validated(
     return Validated(
         sizes,
         tuple(tried),
-        tuple(cautions(config.space)),
+        (*data.notes, *describe_ensemble(config), *cautions(config.space)),
         reachable_sizes(config, config_of(prepared.teacher)),
-        estimate(config, tried, sizes["train"]),
+        estimate(config, tried, sizes),
     )
 
 
-def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
+def tiny_sweep(config: SweepConfig, data: Data) -> tuple[PreparedSweep, dict[str, int]]:
     """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
-    data = read_data(config)
-    model, tokenizer = begin_teacher(config, data)
-    needs = teacher_needs(config, data.labels, model.config)
-    splits = data.encoded(tokenizer, config.data.max_length)
+    teachers = begin_teachers(config, data)
+    needs = teacher_needs(config, data.labels, teachers[0].model.config)
+    splits = data.encoded(teachers[0].tokenizer, config.data.max_length)
     rows = {name: _spread(part) for name, part in splits.items()}
     few = {name: _chosen(part, rows[name]) for name, part in data.examples.items()}
     data = replace(data, examples=few)
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
-    teacher = Student(model, tokenizer, data.labels, config.data.max_length)
-    prepared = assemble(tiny, teacher, data.encoded(tokenizer, config.data.max_length), needs)
+    prepared = assemble(tiny, [with_splits(one, data) for one in teachers], needs)
     sizes = {name: len(part) for name, part in splits.items()}
     return replace(prepared, texts=data.texts(config.space)), sizes
 
@@ -177,6 +175,17 @@ def configurations(config: SweepConfig) -> int | None:
         return None
 
 
+def describe_ensemble(config: SweepConfig) -> list[str]:
+    """Returns a line about who teaches together; none for one teacher."""
+    models = config.teacher.model
+    if not isinstance(models, list):
+        return []
+    parts = zip(models, config.teacher.shares, strict=True)
+    names = " and ".join(f"{name} ({share:.3g})" for name, share in parts)
+    rest = "layers, hidden states and tokenizer of students are from the first"
+    return [f"teacher: an ensemble of {names}; {rest}"]
+
+
 def reachable_sizes(config: SweepConfig, teacher: Any) -> dict[str, str]:
     """Returns what each drawable pruning method can cut to, by its dotted name, if to few sizes.
 
@@ -196,16 +205,14 @@ def reachable_sizes(config: SweepConfig, teacher: Any) -> dict[str, str]:
     return {name: sizes for name, sizes in found.items() if sizes}
 
 
-def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> Cost:
+def estimate(config: SweepConfig, tried: Sequence[Tried], sizes: Mapping[str, int]) -> Cost:
     """Returns the estimated cost, from what an epoch of the tiny trials took.
 
     The tiny trials run on one thread, as a trial on one core; what was tried first warmed up.
     """
-    epoch = (
-        float(np.median([one.seconds for one in tried[1:] or tried]))
-        * examples
-        / min(TINY, examples)
-    )
+    learnt = [sizes[name] for name in LEARNT if name in sizes]
+    times = sum(learnt) / sum(min(TINY, size) for size in learnt)
+    epoch = times * float(np.median([one.seconds for one in tried[1:] or tried]))
     epochs = max(training.epochs for training in drawable_trainings(config.space))
     epochs *= max(regime.trainings for regime in drawable_regimes(config.space))
     return Cost(epoch * epochs, epochs, config.search.trials)

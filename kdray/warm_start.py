@@ -16,7 +16,8 @@ import yaml
 from kdray.config.drawing import flatten
 from kdray.config.replaying import replay
 from kdray.config.search import Search
-from kdray.config.sections import Evaluation, Teacher
+from kdray.config.sections import Evaluation
+from kdray.config.teachers import Teacher
 from kdray.config.validation import checked, shown
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.metrics import selection_metric
@@ -26,7 +27,7 @@ from kdray.schema import SweepConfig, checked_data, completed, filled, options_t
 
 # Where the teacher's outputs are kept, and when it is good enough, change no metric.
 _NO_MATTER = ("cache", "verify")
-_PATHS = ("data.train", "data.validation", "data.test", "teacher.model")
+_PATHS = ("data.train", "data.validation", "data.test", "data.unlabeled", "teacher.model")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import pytest
 from kdray.config.sections import Evaluation
 from kdray.errors import ConfigError
 from kdray.models.student import PACKED, load_student, save_student
-from kdray.preparation import prepare, teacher_digest
+from kdray.preparation import prepare
 from kdray.schema import trial_config
+from kdray.teachers import teacher_digest
 from kdray.trial import run_trial
 from tests import tiny
 from tests.tiny_sweep import tiny_config

@@ -9,8 +9,9 @@ import torch
 
 from kdray.config.sections import Evaluation
 from kdray.models.student import PACKED, PLAIN, load_student, save_student
-from kdray.preparation import PreparedSweep, prepare, teacher_digest
+from kdray.preparation import PreparedSweep, prepare
 from kdray.schema import trial_config
+from kdray.teachers import teacher_digest
 from kdray.trial import Finished, run_trial
 from tests.tiny_sweep import tiny_config
 

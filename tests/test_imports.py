@@ -25,6 +25,8 @@ ORDER = [
     {"pupils"},
     {"prune_stage", "staff"},
     {"preparation", "changes"},
+    {"teachers"},
+    {"reading"},
     {"loading", "json_schema"},
     {"regime_checks"},
     {"pruning_checks", "family_checks"},

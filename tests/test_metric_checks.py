@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from kdray.config.sections import Evaluation, Robustness, Teacher, Verification
+from kdray.config.sections import Evaluation, Robustness
+from kdray.config.teachers import Teacher, Verification
 from kdray.data.base import Labels
 from kdray.errors import ConfigError
 from kdray.metric_checks import (

@@ -8,7 +8,7 @@ import pytest
 
 from kdray.data.corpus import make_corpus
 from kdray.errors import ConfigError
-from kdray.preparation import read_data
+from kdray.reading import read_data
 from tests.spaces import told
 from tests.tiny_sweep import tiny_config
 

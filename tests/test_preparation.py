@@ -11,11 +11,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from kdray.data.corpus import LABELS, make_corpus
 from kdray.errors import ConfigError
 from kdray.models.building import thaw
-from kdray.preparation import PreparedSweep, describe, prepare, rebuild, teacher_digest
+from kdray.preparation import PreparedSweep, describe, prepare, rebuild
 from kdray.results.folder import PREDICTIONS, TEXTS, TRUTH, SweepFolder
 from kdray.schema import SweepConfig
 from kdray.teacher.cache import Plan
 from kdray.teacher.keeping import Place
+from kdray.teachers import teacher_digest
 from tests.tiny_sweep import tiny_config
 
 

@@ -9,6 +9,7 @@ import pytest
 from kdray.data.corpus import make_corpus
 from kdray.evaluation.metrics import PREDICTED
 from kdray.preparation import PreparedSweep, prepare
+from kdray.reading import read_data
 from kdray.schema import SweepConfig
 from kdray.trial import run_trial
 from kdray.validate import method_pairs, tiny_sweep, try_out
@@ -54,7 +55,7 @@ def test_a_trial_is_measured_on_the_same_noise_as_its_teacher_in_its_own_tokens(
 
 
 def test_validating_tries_noise_and_texts_of_elsewhere_too(config: SweepConfig) -> None:
-    few, sizes = tiny_sweep(config)
+    few, sizes = tiny_sweep(config, read_data(config))
     assert sizes["test_noise_10"] == sizes["test"] == 80
     assert sizes["out_of_domain"] == 60
     for name, trial in method_pairs(config):

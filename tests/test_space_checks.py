@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kdray.config.domains import parse_tree
-from kdray.config.sections import Student, Teacher
+from kdray.config.sections import Student
+from kdray.config.teachers import Teacher
 from kdray.distillation.base import Shape
 from kdray.distillation.hidden import Hidden
 from kdray.schema import DEFAULTS, SEARCHABLE, checked_data

@@ -10,9 +10,10 @@ import torch
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.building import thaw
 from kdray.models.student import load_student, save_student
-from kdray.preparation import PreparedSweep, prepare, teacher_digest
+from kdray.preparation import PreparedSweep, prepare
 from kdray.results.records import TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig, trial_config
+from kdray.teachers import teacher_digest
 from kdray.trial import TrialError, run_trial
 from tests.tiny_sweep import TINY, merged, tiny_config
 

@@ -15,7 +15,7 @@ from kdray.exporting.writing import export_student
 from kdray.locations import past_config
 from kdray.models.inference import FloatArray, predict_logits
 from kdray.models.student import PACKED, Student
-from kdray.preparation import read_data
+from kdray.reading import read_data
 from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult

@@ -16,7 +16,7 @@ from kdray.config.search import Search
 from kdray.errors import ConfigError, Problem
 from kdray.loading import default_name, parse_sweep_config
 from kdray.models.sources import classes_of, model_settings
-from kdray.preparation import Data, read_data
+from kdray.reading import Data, read_data
 from kdray.results.folder import write_text
 from kdray.schema import SweepConfig
 from kdray.waiting import shown_on

@@ -14,7 +14,7 @@ from kdray.data.columns import proposed_labels, proposed_text, usual_tokens
 from kdray.data.files import READERS, read_table
 from kdray.data.synthetic import Synthetic
 from kdray.errors import ConfigError, Problem
-from kdray.preparation import Data
+from kdray.reading import Data
 from kdray.waiting import shown_on
 
 # What the files of the other splits are called where that of training is called `train`.

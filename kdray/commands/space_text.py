@@ -13,7 +13,8 @@ from typing import Any
 
 from kdray.config.loading import parse_document
 from kdray.config.search import Search
-from kdray.config.sections import Evaluation, Student, Teacher, TeacherArchitecture, Training
+from kdray.config.sections import Evaluation, Student, Training
+from kdray.config.teachers import Teacher, TeacherArchitecture
 from kdray.config.validation import Section
 from kdray.data.sources import SOURCES
 from kdray.errors import ConfigError

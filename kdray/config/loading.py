@@ -14,7 +14,13 @@ import yaml
 from kdray.config.validation import within
 from kdray.errors import ConfigError, Problem
 
-FILE_KEYS = ("data.train", "data.validation", "data.test", "evaluation.out_of_domain")
+FILE_KEYS = (
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.unlabeled",
+    "evaluation.out_of_domain",
+)
 FOLDER_OR_NAME_KEYS = ("data.name", "teacher.model", "student.initial")
 FOLDER_LIST = "search.warm_start."
 MOST_VALUES, DEEPEST = 100_000, 50
@@ -182,7 +188,8 @@ def _from_here(key: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     is_path = key in FILE_KEYS or key.startswith(FOLDER_LIST)
-    is_path = is_path or (key in FOLDER_OR_NAME_KEYS and Path(value).exists())
+    named = key.rstrip("0123456789.")  # a member of a list
+    is_path = is_path or (named in FOLDER_OR_NAME_KEYS and Path(value).exists())
     return str(Path(value).resolve()) if is_path else value
 
 

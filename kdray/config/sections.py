@@ -31,12 +31,6 @@ class Architecture(Section):
         return self
 
 
-class TeacherArchitecture(Architecture):
-    """Shape of a teacher that is built from scratch, with its tokenizer."""
-
-    vocabulary_size: int = Field(4000, ge=100, description="WordPiece tokens, specials included.")
-
-
 class EarlyStopping(Section):
     """When a training ends before its last epoch.
 
@@ -72,63 +66,6 @@ class Training(Section):
     deterministic: bool = Field(
         False, description="Only algorithms that give the same on a GPU each time, also if slower."
     )
-
-
-class TeacherTraining(Training):
-    """How a teacher is fine-tuned."""
-
-    epochs: int = Field(8, ge=1, description="Passes over the training set.")
-    class_weights: ClassWeights = Field(
-        "none", description="Weight of each label in the loss; balanced: from the training set."
-    )
-
-
-class Verification(Section):
-    """When a teacher is good enough to teach."""
-
-    metric: str = Field("macro_f1", description="A quality metric, on validation.")
-    minimum: float = Field(0.4, ge=0, le=1, description="The least value that is good enough.")
-    on_failure: Literal["stop", "warn"] = Field("stop", description="End the sweep, or go on.")
-
-
-class Cache(Section):
-    """Where the teacher's outputs on the training set are kept for all trials."""
-
-    where: Literal["auto", "memory", "disk", "off"] = Field(
-        "auto",
-        description="memory: Ray's object store; disk: mapped files; auto: memory for what fits, "
-        "disk for the rest; off: every trial runs the teacher.",
-    )
-    budget_mb: float = Field(
-        2000.0, gt=0, description="Most that is kept; the rest is computed in the loop."
-    )
-
-
-class Teacher(Section):
-    """Who teaches."""
-
-    model: str | None = Field(
-        None, description="Hub id or folder of a sequence classifier; null: built from scratch."
-    )
-    trust_remote_code: bool = Field(
-        False, description="Whether Python code that comes with `model` may run; read it first."
-    )
-    architecture: TeacherArchitecture = Field(
-        default_factory=TeacherArchitecture, description="Shape of a teacher from scratch."
-    )
-    training: TeacherTraining | None = Field(
-        default_factory=TeacherTraining, description="null: the model is fine-tuned already."
-    )
-    verify: Verification = Field(
-        default_factory=Verification, description="When it is good enough."
-    )
-    cache: Cache = Field(default_factory=Cache, description="What is kept of its outputs.")
-
-    @model_validator(mode="after")
-    def _a_new_teacher_is_trained(self) -> "Teacher":
-        if self.model is None and self.training is None:
-            raise ValueError("a teacher without `model` must be trained; give one of the two")
-        return self
 
 
 class Head(Section):

@@ -14,6 +14,9 @@ from kdray.config.validation import Section
 LabelKind = Literal["multi_label", "single_label"]
 SPLITS = ("train", "validation", "test")
 OUT_OF_DOMAIN = "out_of_domain"
+UNLABELED = "unlabeled"
+# What students learn from, and nothing is measured on.
+LEARNT = ("train", UNLABELED)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Examples:
     Attributes:
         texts: One tuple of texts an example: one text, or a pair.
         targets: Multi-label: float32 (examples, labels) of 0 and 1. Single-label: int64
-            (examples,).
+            (examples,). Of texts without labels NaN, or -1.
     """
 
     texts: tuple[tuple[str, ...], ...]
@@ -70,6 +73,11 @@ class DataSource(Section):
     text: str | list[str] = Field("text", description="The text column, or two for text pairs.")
     labels: str | list[str] = Field(
         description="A list of 0/1 columns: multi-label. One name: a single-label class column."
+    )
+    unlabeled: str | None = Field(
+        None,
+        description="A file of further texts (.csv, .parquet, .jsonl, or .txt with a text a line) "
+        "on which a teacher's outputs alone teach.",
     )
     max_length: int = Field(128, ge=4, le=512, description="Tokens an example, specials included.")
 

@@ -22,17 +22,22 @@ class Batch:
         inputs: Tensors by the name of the model's argument, (batch, ...).
         targets: (batch, labels) float32, or (batch,) int64.
         rows: The examples' places in their dataset.
+        labelled: The places in the batch of the examples that have labels, (labelled,); None: all.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Tensor
     rows: Rows
+    labelled: Tensor | None = None
 
 
 def make_batch(dataset: Dataset, rows: Rows, device: torch.device) -> Batch:
     """Returns the batch of the given examples on a device."""
     inputs = {name: _tensor(array, device) for name, array in dataset.arrays(rows).items()}
-    return Batch(inputs, _tensor(dataset.targets[rows], device), rows)
+    labelled = None
+    if dataset.labelled is not None:
+        labelled = _tensor(np.flatnonzero(rows < dataset.labelled), device)
+    return Batch(inputs, _tensor(dataset.targets[rows], device), rows, labelled)
 
 
 def shuffled_rows(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> list[Rows]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kdray.config.validation import nearest
-from kdray.data.base import OUT_OF_DOMAIN, DataSource, Examples, Frames, Labels
+from kdray.data.base import OUT_OF_DOMAIN, UNLABELED, DataSource, Examples, Frames, Labels
 from kdray.data.cells import text_keys, truths, words
 from kdray.errors import ConfigError, Problem
 
@@ -28,11 +28,12 @@ def to_examples(source: DataSource, frames: Frames) -> tuple[Labels, dict[str, E
     labels = _labels(source, frames)
     examples = {}
     for name, frame in frames.splits.items():
-        targets, wrong = _targets(labels, source, frame, frames.origins[name])
+        targets, wrong = _split_targets(labels, source, name, frames)
         texts = list(zip(*(words(frame[column]) for column in source.text_columns), strict=True))
         examples[name] = Examples(tuple(texts), targets)
         problems += wrong + _empty_text_problems(frame.index, texts, frames.origins[name])
-        if not wrong and name != OUT_OF_DOMAIN:  # another domain need not have every label
+        # Another domain need not have every label.
+        if not wrong and name not in (OUT_OF_DOMAIN, UNLABELED):
             problems += _class_problems(labels, targets, name, frames.origins[name])
     problems += _leak_problems(source, frames)
     if problems:
@@ -90,7 +91,7 @@ def _column_problems(source: DataSource, frames: Frames) -> list[Problem]:
         problems += [
             Problem(key, f"{frames.origins[split]} has no column {name!r}{nearest(name, columns)}")
             for key, name in wanted
-            if name not in columns
+            if name not in columns and (key, split) != ("data.labels", UNLABELED)
         ]
     return problems
 
@@ -119,6 +120,15 @@ def _labels(source: DataSource, frames: Frames) -> Labels:
     return Labels(tuple(sorted(classes)), "single_label")
 
 
+def _split_targets(
+    labels: Labels, source: DataSource, split: str, frames: Frames
+) -> tuple[Targets, list[Problem]]:
+    frame = frames.splits[split]
+    if split == UNLABELED:
+        return _no_targets(labels, len(frame)), []
+    return _targets(labels, source, frame, frames.origins[split])
+
+
 def _targets(
     labels: Labels, source: DataSource, frame: pd.DataFrame, origin: str
 ) -> tuple[Targets, list[Problem]]:
@@ -131,6 +141,12 @@ def _targets(
         if np.isnan(column).any()
     ]
     return np.nan_to_num(np.stack(columns, axis=1)), problems
+
+
+def _no_targets(labels: Labels, count: int) -> Targets:
+    if labels.kind == "single_label":
+        return np.full(count, -1, np.int64)
+    return np.full((count, len(labels.names)), np.nan, np.float32)
 
 
 def _truth_problem(column: pd.Series, wrong: npt.NDArray[np.bool_], origin: str) -> Problem:

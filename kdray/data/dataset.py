@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kdray.data.base import LEARNT
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -47,12 +49,14 @@ class Dataset:
         lengths: Length of each example in positions (tokens), (examples,).
         targets: As in `Examples`.
         mask: Name of the input that tells real positions from padding; None where there is none.
+        labelled: How many of the examples, the first, have labels; None: all.
     """
 
     columns: Mapping[str, Ragged | npt.NDArray[np.generic]]
     lengths: npt.NDArray[np.int64]
     targets: npt.NDArray[np.generic]
     mask: str | None = None
+    labelled: int | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -84,6 +88,36 @@ def subset(dataset: Dataset, rows: Rows) -> Dataset:
         for name, column in dataset.columns.items()
     }
     return Dataset(columns, dataset.lengths[rows], dataset.targets[rows], dataset.mask)
+
+
+def learnt_from(splits: Mapping[str, Dataset]) -> Dataset:
+    """Returns what a teacher teaches on: the training set, and behind it texts without labels."""
+    train, *others = [splits[name] for name in LEARNT if name in splits]
+    for other in others:
+        columns = {
+            name: _joined(column, other.columns[name]) for name, column in train.columns.items()
+        }
+        lengths = np.concatenate([train.lengths, other.lengths])
+        targets = np.concatenate([train.targets, other.targets])
+        return Dataset(columns, lengths, targets, train.mask, len(train))
+    return train
+
+
+def learnt_rows(splits: Mapping[str, Dataset]) -> int:
+    """Returns how many examples `learnt_from` has."""
+    return sum(len(splits[name]) for name in LEARNT if name in splits)
+
+
+def _joined(
+    first: Ragged | npt.NDArray[np.generic], second: Ragged | npt.NDArray[np.generic]
+) -> Ragged | npt.NDArray[np.generic]:
+    if isinstance(first, Ragged) and isinstance(second, Ragged):
+        offsets = np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]])
+        return Ragged(np.concatenate([first.values, second.values]), offsets, first.pad)
+    assert not isinstance(first, Ragged)
+    assert not isinstance(second, Ragged)
+    joined: npt.NDArray[np.generic] = np.concatenate([first, second])
+    return joined
 
 
 def _chosen(column: Ragged, rows: Rows) -> Ragged:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kdray.config.sections import ClassWeights
 from kdray.config.validation import Section
 from kdray.distillation.loss import Softening, soft_loss
+from kdray.models.ensemble import Votes, blended
 from kdray.models.heads import HEADS_KEPT
 from kdray.models.outputs import Needs, Outputs
 
@@ -124,6 +125,10 @@ class Teaching(DistillationMethod):
         """Returns `label_alpha` of each label where there is one, else alpha."""
         return [self.label_alpha.get(name, self.alpha) for name in labels]
 
+    def heard(self, votes: Votes, progress: float, multi_label: bool) -> Tensor:
+        """Returns the logits z_t of an ensemble, (B, C): those of its mean probability at T = 1."""
+        return blended(votes, 1.0, multi_label)
+
     @abstractmethod
     def soft_term(
         self,
@@ -160,6 +165,10 @@ class SoftTeaching(Teaching):
         if self.temperature_schedule == "constant":
             return self.temperature
         return self.temperature + (1.0 - self.temperature) * progress
+
+    def heard(self, votes: Votes, progress: float, multi_label: bool) -> Tensor:
+        """Returns the logits of an ensemble's mean probability at the temperature of the moment."""
+        return blended(votes, self.temperature_at(progress), multi_label)
 
     def soft_term(
         self,

@@ -13,7 +13,8 @@ class Hard(Teaching):
 
     The soft term is the loss against the teacher's own decision. Single-label: cross-entropy with
     :math:`argmax z_t`. Multi-label: binary cross-entropy with :math:`σ(z_t) > 0.5`. Teachers that
-    decide alike teach alike, and a student that decides as its teacher still grows surer.
+    decide alike teach alike, and a student that decides as its teacher still grows surer. An
+    ensemble decides by its mean probability.
 
     Reference: Touvron et al., "Training data-efficient image transformers & distillation through
     attention" (DeiT), 2021. https://arxiv.org/abs/2012.12877

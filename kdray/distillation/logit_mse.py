@@ -5,19 +5,24 @@ from typing import Literal
 from torch import Tensor
 
 from kdray.distillation.base import Teaching
+from kdray.models.ensemble import Votes, mean_logits
 
 
 class LogitMse(Teaching):
     """Match the teacher's logits as they are: the soft term is :math:`MSE(z_s, z_t)`.
 
     The mean goes over examples and labels, for both label types. There is no temperature: logits
-    are what softening starts from.
+    are what softening starts from. Of an ensemble z_t is the weighted mean of its members' logits.
 
     Reference: Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014.
     https://arxiv.org/abs/1312.6184
     """
 
     method: Literal["logit_mse"] = "logit_mse"
+
+    def heard(self, votes: Votes, progress: float, multi_label: bool) -> Tensor:
+        """Returns the weighted mean of an ensemble's logits."""
+        return mean_logits(votes)
 
     def soft_term(
         self,

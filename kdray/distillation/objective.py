@@ -26,8 +26,8 @@ def distillation_terms(
     """Returns the function from a batch to its terms: `hard`, `soft`, and the method's own.
 
     hard is (1 − alpha) times the loss against the labels, soft is alpha times the loss against the
-    teacher. Multi-label: each label may have its own alpha. While the method gives hints, they are
-    all there is.
+    teacher. Multi-label: each label may have its own alpha. Of examples without labels hard knows
+    nothing: it is the mean over the others. While the method gives hints, they are all there is.
 
     Args:
         method: The method with its options.
@@ -45,7 +45,10 @@ def distillation_terms(
     def compute(batch: Batch, progress: float) -> dict[str, Tensor]:
         output = forward(student, batch.inputs, needs)
         logits, multi_label = output.logits, truth.multi_label
-        hard = hard_loss(logits, batch.targets, multi_label, weights, shares.hard_labels)
+        own, true = _with_labels(logits, batch)
+        hard = own.float().sum()  # 0 where no example of a batch has labels
+        if len(true):
+            hard = hard_loss(own, true, multi_label, weights, shares.hard_labels)
         if not isinstance(method, Teaching):
             return {"hard": hard}
         told = teach(batch, _positions(batch))
@@ -55,12 +58,22 @@ def distillation_terms(
 
         def taught(teacher: Outputs) -> dict[str, Tensor]:
             soft_labels = shares.soft_labels
-            soft = method.soft_term(logits, teacher.logits, progress, multi_label, soft_labels)
+            its = teacher.logits
+            if teacher.votes is not None:
+                its = method.heard(teacher.votes, progress, multi_label)
+            soft = method.soft_term(logits, its, progress, multi_label, soft_labels)
             return {"soft": shares.soft * soft, **method.extra_terms(output, teacher, match)}
 
         return {"hard": shares.hard * hard, **_mean([taught(teacher) for teacher in teachers])}
 
     return compute
+
+
+def _with_labels(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Returns logits and targets of the examples of a batch that have labels."""
+    if batch.labelled is None:
+        return logits, batch.targets
+    return logits[batch.labelled], batch.targets[batch.labelled]
 
 
 def _mean(terms: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def paired_latency(
     teacher: nn.Module,
     inputs: Mapping[str, Tensor],
     teacher_inputs: Mapping[str, Tensor] | None = None,
+    others: Sequence[tuple[nn.Module, Mapping[str, Tensor]]] = (),
 ) -> dict[str, float]:
     """Times one text through student and teacher in turn, on one thread, alone on this machine.
 
@@ -82,20 +83,24 @@ def paired_latency(
         teacher: The other.
         inputs: The text.
         teacher_inputs: The text as the teacher's tokenizer has it; None: the same.
+        others: Further members of an ensemble, each with the text as it has it: their time is
+            added to the teacher's.
 
     Returns:
         `latency_ms` and `latency_p95_ms` of the student, and `speedup`: the median over rounds of
         teacher time / student time, which holds although the machine's speed drifts.
     """
+    teacher_inputs = inputs if teacher_inputs is None else teacher_inputs
+    teachers = [(teacher, teacher_inputs), *others]
     runs = {
-        "student": (student.eval(), inputs),
-        "teacher": (teacher.eval(), inputs if teacher_inputs is None else teacher_inputs),
+        "student": [(student.eval(), inputs)],
+        "teacher": [(model.eval(), text) for model, text in teachers],
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     with alone(), torch_threads(1), torch.inference_mode():
         for turn in range(WARM_UP + ROUNDS):
-            for name, (model, text) in runs.items():
-                seconds = _seconds(model, text)
+            for name, models in runs.items():
+                seconds = sum(_seconds(model, text) for model, text in models)
                 if turn >= WARM_UP:
                     times[name].append(seconds * 1000)
     ratio = np.asarray(times["teacher"]) / np.asarray(times["student"])

@@ -1,6 +1,6 @@
 """One model measured whole: its quality on every split but the training set, and its costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from kdray.config.sections import Evaluation
-from kdray.data.base import Labels
+from kdray.data.base import LEARNT, Labels
 from kdray.data.batches import make_batch
 from kdray.data.dataset import Dataset
 from kdray.evaluation.efficiency import count_macs, count_parameters, paired_latency, throughput
 from kdray.evaluation.metrics import of_split
 from kdray.evaluation.quality import quality, tuned_thresholds
+from kdray.models.ensemble import Votes, blended
 from kdray.models.inference import FloatArray, predict_logits
 
 
@@ -35,8 +36,19 @@ class Measured:
 def measure_quality(
     model: Any, splits: Mapping[str, Dataset], labels: Labels, options: Evaluation
 ) -> Measured:
-    """Measures a model on every split but `train`; thresholds come from validation alone."""
-    logits = {name: predict_logits(model, part) for name, part in splits.items() if name != "train"}
+    """Measures a model on all that is not learnt from; thresholds come from validation alone."""
+    parts = {name: part for name, part in splits.items() if name not in LEARNT}
+    logits = {name: predict_logits(model, part) for name, part in parts.items()}
+    return judged(logits, splits, labels, options)
+
+
+def judged(
+    logits: Mapping[str, FloatArray],
+    splits: Mapping[str, Dataset],
+    labels: Labels,
+    options: Evaluation,
+) -> Measured:
+    """Returns the quality of logits on every split that they are of; see `measure_quality`."""
     thresholds: tuple[float, ...] = ()
     if labels.kind == "multi_label":
         thresholds = (0.5,) * len(labels.names)
@@ -47,6 +59,38 @@ def measure_quality(
         found = quality(predicted, splits[name].targets, labels, thresholds)
         metrics |= of_split(name, found)
     return Measured(metrics, logits, thresholds)
+
+
+def judged_together(
+    each: Sequence[Measured],
+    weights: tuple[float, ...],
+    splits: Mapping[str, Dataset],
+    labels: Labels,
+    options: Evaluation,
+) -> Measured:
+    """Measures an ensemble, which decides by the mean probability of its members.
+
+    Args:
+        each: The members, measured one by one.
+        weights: Of each; their sum is 1.
+        splits: As for one model.
+        labels: What is predicted.
+        options: How it is measured.
+    """
+    logits: dict[str, FloatArray] = {}
+    for name in each[0].logits:
+        said = torch.from_numpy(np.stack([one.logits[name] for one in each]))
+        logits[name] = blended(Votes(said, weights), 1.0, labels.kind == "multi_label").numpy()
+    return judged(logits, splits, labels, options)
+
+
+def costs_together(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns what models cost that all read each text, one after another: the sum of all.
+
+    Of throughputs 1 / Σ 1/x, which is the texts a second through all of them.
+    """
+    total = {name: sum(one[name] for one in each) for name in each[0]}
+    return total | {"throughput": 1 / sum(1 / one["throughput"] for one in each)}
 
 
 def measure_size(model: Any, probe: Mapping[str, torch.Tensor]) -> dict[str, float]:

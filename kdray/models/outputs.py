@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdray.models.catching import catching, pooled_features, queries_keys_values
+from kdray.models.ensemble import Votes
 from kdray.models.readable import READABLE, register
 
 
@@ -65,6 +66,8 @@ class Outputs:
         features: What the last classification layer reads, (batch, width); None if not asked for.
         bank: The same of further training examples, (rows, width); None if not asked for.
         mask: 1 at real positions, 0 at padding, (batch, positions); None where nothing is padded.
+        votes: What each member of an ensemble says; all else is its first member's. None for one
+            model.
     """
 
     logits: Tensor
@@ -75,6 +78,7 @@ class Outputs:
     features: Tensor | None = None
     bank: Tensor | None = None
     mask: Tensor | None = None
+    votes: Votes | None = None
 
 
 NOTHING = Needs()

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, nn
 
 from kdray.data.base import Examples
-from kdray.data.dataset import Dataset, Ragged
+from kdray.data.dataset import Dataset, Ragged, learnt_from
 from kdray.data.tokenizing import encode
 from kdray.data.vocabulary import backend_of, cut_tokenizer, fixed_ids, token_lengths, with_parts
 from kdray.pruning.base import Prunable, PruningMethod
@@ -25,7 +25,7 @@ class Vocabulary(PruningMethod):
     What stays whatever the ratio: special and added tokens, the single characters of the used
     tokens and what cannot be spelled with them, bytes, and the parts that a kept token of BPE is
     merged from. `ratio` is a share of the used tokens without those. At 0 every training text has
-    the same tokens as before, under new numbers.
+    the same tokens as before, under new numbers. Texts of `data.unlabeled` are training texts too.
 
     Reference: Yang et al., "TextPruner: A Model Pruning Toolkit for Pre-Trained Language Models",
     2022. https://arxiv.org/abs/2203.15996
@@ -60,13 +60,14 @@ class Vocabulary(PruningMethod):
                 tokenizer cannot be cut.
         """
         _check_masks(student)
-        counts = _counts(student.splits["train"], student.model)
+        learnt = learnt_from(student.splits)
+        counts = _counts(learnt, student.model)
         kept = self.kept_ids(student.tokenizer, counts, self.ratio if share is None else share)
         ids = _in_place(kept | _named(student.model.config), student.tokenizer.pad_token_id)
         tokenizer = cut_tokenizer(student.tokenizer, ids)
         splits = _encoded(student, tokenizer)
         if kept.issuperset(np.flatnonzero(counts).tolist()):
-            _check_same(student.splits["train"], splits["train"], ids)
+            _check_same(learnt, learnt_from(splits), ids)
         cut_embedding(student.model, ids)
         return replace(student, tokenizer=tokenizer, splits=splits)
 

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 
+from kdray.data.dataset import learnt_from
 from kdray.distillation.regimes import BornAgain
 from kdray.pruning.base import Prunable
 from kdray.regimes.in_turn import Generation, run_in_turn
@@ -17,5 +18,5 @@ def run(student: Prunable, setting: Setting) -> Prunable:
     def born() -> Prunable:
         return replace(student, model=copy.deepcopy(student.model))
 
-    one = Generation(born, student.splits["train"], setting.config)
+    one = Generation(born, learnt_from(student.splits), setting.config)
     return run_in_turn([one] * regime.generations, setting)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from kdray.config.sections import Cache
+from kdray.config.teachers import Cache
 from kdray.data.dataset import Dataset
 from kdray.distil_stage import distil
 from kdray.models.building import ModelState, borrow, freeze

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+from kdray.data.dataset import learnt_from
 from kdray.distillation.regimes import Progressive
 from kdray.models.building import keep_layers, thaw
 from kdray.preparation import PreparedSweep
@@ -16,12 +17,12 @@ def run(student: Prunable, setting: Setting) -> Prunable:
     """Returns the student that the last assistant has taught."""
     regime, sweep = setting.config.regime, setting.sweep
     assert isinstance(regime, Progressive)
-    whole, train_set = replace(setting.config, pruning=()), sweep.splits["train"]
+    whole, train_set = replace(setting.config, pruning=()), learnt_from(sweep.splits)
     assistants = [
         Generation(partial(_assistant, sweep, one.layers), train_set, whole)
         for one in regime.assistants
     ]
-    last = Generation(lambda: student, student.splits["train"], setting.config)
+    last = Generation(lambda: student, learnt_from(student.splits), setting.config)
     return run_in_turn([*assistants, last], setting)
 
 

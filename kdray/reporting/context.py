@@ -144,7 +144,14 @@ def _objectives(objectives: Mapping[str, str]) -> str:
 def _teacher_read(summary: Mapping[str, Any]) -> str:
     """How often the teacher was run, and what was not kept of what it said."""
     outputs, count = summary.get("teacher_outputs", {}), summary["teacher_forward_examples"]
+    members = summary.get("teacher_members", ())
     read = f"The teacher read {count:,} examples"
+    if members:
+        read = (
+            f"The teacher is an ensemble of {len(members)}: its quality is that of their mean "
+            "probability, its size, time and parameters are the sum of theirs. Together they read "
+            f"{count:,} examples"
+        )
     if outputs.get("in_loop"):
         names = ", ".join(outputs["in_loop"])
         return f"{read}; computed in the trials' loops, as teacher.cache did not keep it: {names}."

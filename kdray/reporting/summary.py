@@ -85,6 +85,7 @@ def write_tables(
         **({"baselines": baselines} if baselines else {}),
         "teacher_forward_examples": _teacher_examples(verification, results),
         "teacher_outputs": verification.get("teacher_outputs", {}),
+        **_ensemble(verification),
         "duration_s": duration_s,
         "busy_s": busy_s,
         **({} if complete is None else {"complete": complete}),
@@ -106,6 +107,14 @@ def _baselines(
 ) -> dict[str, dict[str, Any]]:
     metric = quality_metric(config["objectives"], read_verification(folder)["metrics"])
     return baseline_summaries(folder, front, config, metric)
+
+
+def _ensemble(verification: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns who teaches together, each with its weight and metrics; nothing for one teacher."""
+    members = verification.get("members", ())
+    known = ("model", "weight", "metrics")
+    found = [{key: member[key] for key in known} for member in members]
+    return {"teacher_members": found} if found else {}
 
 
 def _teacher_examples(verification: Mapping[str, Any], results: Sequence[TrialResult]) -> int:

@@ -33,10 +33,12 @@ class SweepFolder:
     Attributes:
         root: The sweep's folder.
         kind: Where what is run has its folders, one of KINDS.
+        member: Of the members of an ensemble, the one whose folder `teacher` is; empty: of all.
     """
 
     root: Path
     kind: str = field(default="trials", kw_only=True)
+    member: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
@@ -85,8 +87,8 @@ class SweepFolder:
 
     @property
     def teacher(self) -> Path:
-        """The prepared teacher, loadable with `from_pretrained`."""
-        return self.root / "teacher"
+        """The prepared teacher, loadable with `from_pretrained`; an ensemble: of each member."""
+        return self.root / "teacher" / self.member
 
     @property
     def verification_json(self) -> Path:
@@ -95,8 +97,12 @@ class SweepFolder:
 
     @property
     def teacher_outputs(self) -> Path:
-        """The teacher's outputs on the training set, computed once."""
-        return self.teacher / "outputs"
+        """The teacher's outputs on the training set, computed once; of a member: `outputs/0`."""
+        return self.root / "teacher" / "outputs" / self.member
+
+    def of_member(self, number: int) -> Self:
+        """Returns the same folder for one member of an ensemble, from 0: `teacher/0`."""
+        return replace(self, member=str(number))
 
     @property
     def baselines(self) -> Self:

@@ -13,7 +13,7 @@ import numpy as np
 import ray
 import torch
 
-from kdray.data.dataset import subset
+from kdray.data.dataset import learnt_rows, subset
 from kdray.distillation.base import DistillationMethod, Match
 from kdray.distillation.objective import distillation_terms
 from kdray.errors import KdrayError
@@ -83,7 +83,7 @@ def measured_slot(
     asked = any(value != "auto" for value in config.resources.model_dump().values())
     if asked or unit is None:
         return slot
-    examples = len(ray.get(prepared).splits["train"])
+    examples = learnt_rows(ray.get(prepared).splits)
     if shortest_s(config, examples, trials, slot) < WORTH_S:
         return slot
     try:

@@ -16,7 +16,7 @@ from kdray import __version__
 from kdray.config.drawing import flatten
 from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.evaluation.metrics import fixed_bounds
-from kdray.preparation import read_data
+from kdray.reading import read_data
 from kdray.reporting.reading import read_summary
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables

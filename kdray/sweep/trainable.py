@@ -157,7 +157,7 @@ def _prepared(shared: Shared) -> PreparedSweep:
     key = shared.prepared.hex()
     if key not in _PREPARED:
         prepared: PreparedSweep = ray.get(shared.prepared)
-        if prepared.outputs.plan.disk:
+        if any(one.plan.disk for one in prepared.all_outputs):
             shared.folder.fetch(shared.folder.teacher_outputs)
         _PREPARED.clear()
         _PREPARED[key] = prepared

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kdray.config.sections import Cache
+from kdray.config.teachers import Cache
 from kdray.data.dataset import Dataset, Ragged
 from kdray.teacher.layout import LOGITS
 

@@ -102,7 +102,7 @@ def unnamed_file(column: Column) -> Array:
 
 def free_bytes(folder: Path) -> float:
     """Returns what is free on a folder's disk, or taken by the folder itself."""
-    there = folder if folder.exists() else folder.parent
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     own = sum(file.stat().st_size for file in folder.glob("*.npy"))
     return float(shutil.disk_usage(there).free + own)
 

@@ -2,15 +2,15 @@
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdray.config.sections import Cache
+from kdray.config.teachers import Cache
 from kdray.data.dataset import Dataset
 from kdray.models.outputs import Needs
 from kdray.results.folder import SweepFolder, written_whole
@@ -37,7 +37,8 @@ class Place:
     Attributes:
         folder: The sweep's folder; None keeps them in this process alone.
         store_bytes: What is free in Ray's object store.
-        staging: Where the sweep's `teacher/` is being written, if it is not there yet.
+        staging: Where the sweep's `teacher/` is being written, if it is not there yet; of an
+            ensemble, that of all members.
         read_only: Whether what is not there is computed for this process alone.
     """
 
@@ -51,7 +52,10 @@ class Place:
         """The folder that outputs are written to."""
         if self.folder is None:
             return Path(tempfile.gettempdir())
-        return (self.staging or self.folder.teacher) / self.folder.teacher_outputs.name
+        lasting = self.folder.teacher_outputs
+        if self.staging is None:
+            return lasting
+        return self.staging / lasting.relative_to(self.folder.root / "teacher")
 
 
 HERE = Place()
@@ -78,6 +82,16 @@ class Asked:
         """Where each example stands in a column."""
         return Layout.of(self.dataset.lengths)
 
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The column of each output that is asked for."""
+        return self.layout.columns(self.needs, self.model)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each of them."""
+        return {name: column.nbytes for name, column in self.columns.items()}
+
 
 def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
     """Returns the outputs for all trials; the teacher is run for what is nowhere yet.
@@ -87,9 +101,8 @@ def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
         options: The section `teacher.cache`.
         place: Where they may be kept.
     """
-    columns = asked.layout.columns(asked.needs, asked.model)
-    sizes = {name: column.nbytes for name, column in columns.items()}
-    plan = plan_cache(sizes, options, place.store_bytes, free_bytes(place.target))
+    columns = asked.columns
+    plan = plan_cache(asked.sizes, options, place.store_bytes, free_bytes(place.target))
     if not plan.kept:
         return TeacherOutputs(asked.layout, {}, plan)
     kept = {name: columns[name] for name in plan.kept}
@@ -102,6 +115,25 @@ def keep_outputs(asked: Asked, options: Cache, place: Place) -> TeacherOutputs:
     if not whole:
         plan, reused, examples = _completed(asked, plan, kept, place)
     return TeacherOutputs(asked.layout, _kept_columns(plan, place), plan, examples, reused)
+
+
+def keep_all(asked: Sequence[Asked], options: Cache, place: Place) -> list[TeacherOutputs]:
+    """Returns the outputs of one teacher, or of each member of an ensemble; see `keep_outputs`.
+
+    The first has the room that is left by the others, of which nothing but logits is read.
+    """
+    if len(asked) == 1:
+        return [keep_outputs(asked[0], options, place)]
+    found: dict[int, TeacherOutputs] = {}
+    for number in [*range(1, len(asked)), 0]:
+        folder = place.folder and place.folder.of_member(number)
+        found[number] = keep_outputs(asked[number], options, replace(place, folder=folder))
+        plan, sizes = found[number].plan, asked[number].sizes
+        room = options.budget_mb - sum(sizes[name] for name in plan.kept) / 1e6
+        options = options.model_copy(update={"budget_mb": room})
+        stored = sum(sizes[name] for name in plan.memory)
+        place = replace(place, store_bytes=place.store_bytes - stored)
+    return [found[number] for number in range(len(asked))]
 
 
 def _in_process(asked: Asked, plan: Plan, kept: Mapping[str, Column]) -> TeacherOutputs:
@@ -154,6 +186,7 @@ def _earlier(sweep: SweepFolder) -> Iterator[Path]:
     for root in sorted(sweep.root.parent.iterdir()):
         if root != sweep.root:
             yield SweepFolder(root).teacher_outputs
+            yield from sorted(root.glob("teacher/outputs/[0-9]*"))
 
 
 def _fill(

@@ -1,6 +1,6 @@
 """What a student is told for each batch: read where it is kept, else the teacher is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from kdray.data.batches import Batch, make_batch
 from kdray.data.dataset import Dataset, Rows
 from kdray.models.building import ModelState, borrow
+from kdray.models.ensemble import Votes
 from kdray.models.outputs import Needs, Outputs, forward, with_attentions
 from kdray.teacher.files import unnamed_file
 from kdray.teacher.layout import FEATURES, as_outputs, by_name, needs_of, output_names, sides_of
@@ -88,6 +89,28 @@ class Lessons:
             outputs = forward(self._model, inputs, needs_of(self._missing))
         found = by_name(outputs)
         return {name: _without_padding(name, found, outputs.mask) for name in self._missing}
+
+
+class EnsembleLessons:
+    """What an ensemble says of each batch: the votes of all, and all else of its first member.
+
+    Args:
+        members: The lessons of each; of the others than the first the logits are read alone.
+        weights: Of each member; their sum is 1.
+    """
+
+    def __init__(self, members: Sequence[Lessons], weights: tuple[float, ...]) -> None:
+        self._members, self._weights = members, weights
+
+    def __call__(self, batch: Batch, length: int) -> Outputs:
+        """Returns the outputs for a batch, padded with 0 to `length` positions."""
+        told = [member(batch, length) for member in self._members]
+        votes = Votes(torch.stack([one.logits for one in told]), self._weights)
+        return replace(told[0], votes=votes)
+
+    def count(self) -> int:
+        """Returns how many examples all members were run on since this was asked last."""
+        return sum(member.count() for member in self._members)
 
 
 def other_rows(rows: Rows, total: int, count: int) -> Rows:

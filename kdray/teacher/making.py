@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kdray.config.sections import Teacher, TeacherTraining
+from kdray.config.teachers import Teacher, TeacherTraining
 from kdray.data.base import Examples, Labels
 from kdray.data.batches import Batch
 from kdray.data.dataset import Dataset
@@ -24,12 +24,33 @@ from kdray.training.stepper import Learner
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 
 
+def members(teacher: Teacher) -> list[Teacher]:
+    """Returns the section of each member of an ensemble: member n from 0 trains with seed + n.
+
+    One teacher is the only member.
+    """
+    if not isinstance(teacher.model, list):
+        return [teacher]
+    return [_member(teacher, number, model) for number, model in enumerate(teacher.model)]
+
+
+def _member(teacher: Teacher, number: int, model: str) -> Teacher:
+    training = teacher.training
+    if training is not None:
+        training = training.model_copy(update={"seed": training.seed + number})
+    return teacher.model_copy(update={"model": model, "weights": None, "training": training})
+
+
 def located(teacher: Teacher, base: Path) -> Teacher:
-    """Returns the section with a model folder that is given relative to `base` found there."""
-    folder = base / teacher.model if teacher.model else None
-    if folder is None or not folder.is_dir():
+    """Returns the section with model folders that are given relative to `base` found there."""
+    if teacher.model is None:
         return teacher
-    return teacher.model_copy(update={"model": str(folder)})
+    several = isinstance(teacher.model, list)
+    names = [teacher.model] if isinstance(teacher.model, str) else teacher.model
+    found = [str(base / name) if (base / name).is_dir() else name for name in names]
+    if found == names:
+        return teacher
+    return teacher.model_copy(update={"model": found if several else found[0]})
 
 
 def untrained_teacher(
@@ -38,7 +59,7 @@ def untrained_teacher(
     """Returns model and tokenizer before any fine-tuning.
 
     Args:
-        teacher: The section of the file, `located`.
+        teacher: The section of the file, `located`, or that of one of its `members`.
         labels: What is predicted.
         examples: The training texts, for a tokenizer of one's own.
         max_length: Tokens a text.
@@ -48,7 +69,7 @@ def untrained_teacher(
         ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
     """
     torch.manual_seed(seed)
-    if teacher.model is not None:
+    if isinstance(teacher.model, str):
         fresh = teacher.training is not None
         trusted = teacher.trust_remote_code
         return load_classifier(teacher.model, "teacher.model", labels, fresh, trusted)

@@ -1,7 +1,7 @@
 """The prepared teacher on disk: a plain transformers folder, and what is known of it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,14 +19,14 @@ from kdray.teacher.verify import Verified
 
 @contextmanager
 def written_teacher(
-    folder: SweepFolder, model: Any, tokenizer: Any, verified: Verified
+    folder: SweepFolder, teachers: Sequence[tuple[Any, Any]], verified: Verified
 ) -> Iterator[Path]:
     """Writes `teacher/` in one piece: it is there whole, with what the block adds, or not at all.
 
     Args:
         folder: The sweep's folder.
-        model: The teacher.
-        tokenizer: Its tokenizer.
+        teachers: Model and tokenizer of each teacher: of one, in `teacher/` itself; of the members
+            of an ensemble, in `teacher/0`, `teacher/1` and so on.
         verified: What verification found.
 
     Yields:
@@ -36,11 +36,18 @@ def written_teacher(
 
     logging.disable_progress_bar()
     with written_whole(folder.teacher) as staging:
-        model.save_pretrained(staging)
-        tokenizer.save_pretrained(staging)
+        places = member_folders(staging, len(teachers))
+        for place, (model, tokenizer) in zip(places, teachers, strict=True):
+            model.save_pretrained(place)
+            tokenizer.save_pretrained(place)
         found = asdict(verified) | {"forward_examples": 0}
         write_json(staging / folder.verification_json.name, found)
         yield staging
+
+
+def member_folders(folder: Path, count: int) -> list[Path]:
+    """Returns where each of so many teachers is: `teacher/` itself, or `teacher/0` and so on."""
+    return [folder / str(number) for number in range(count)] if count > 1 else [folder]
 
 
 def write_predictions(
@@ -72,23 +79,28 @@ def load_verified(folder: SweepFolder) -> Verified:
     """Returns what verification found when the teacher was prepared."""
     found = _read(folder)
     values = {part.name: found[part.name] for part in fields(Verified) if part.name in found}
-    return Verified(**values | {"problems": tuple(found["problems"])})
+    several = {"problems": tuple(found["problems"]), "members": tuple(found.get("members", ()))}
+    return Verified(**values | several)
 
 
-def note_outputs(folder: SweepFolder, outputs: TeacherOutputs) -> None:
+def note_outputs(folder: SweepFolder, *outputs: TeacherOutputs) -> None:
     """Adds to `verification.json` what the outputs cost, and where they are kept.
 
     A sweep that goes on adds its own runs of the teacher to those before.
+
+    Args:
+        folder: The sweep's folder.
+        outputs: Of the teacher, or of each member of an ensemble.
     """
     found = _read(folder)
     before = found.get("teacher_outputs", {})
     kept = {
-        "memory_mb": outputs.size_mb(outputs.plan.memory),
-        "disk_mb": outputs.size_mb(outputs.plan.disk),
-        "in_loop": list(outputs.plan.in_loop),
-        "reused": outputs.reused or before.get("reused", False),
+        "memory_mb": sum(one.size_mb(one.plan.memory) for one in outputs),
+        "disk_mb": sum(one.size_mb(one.plan.disk) for one in outputs),
+        "in_loop": list(dict.fromkeys(name for one in outputs for name in one.plan.in_loop)),
+        "reused": any(one.reused for one in outputs) or before.get("reused", False),
     }
-    examples = found["forward_examples"] + outputs.forward_examples
+    examples = found["forward_examples"] + sum(one.forward_examples for one in outputs)
     new = {**found, "forward_examples": examples, "teacher_outputs": kept}
     if new != found:
         write_json(folder.verification_json, new)

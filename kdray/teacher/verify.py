@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kdray.config.sections import Verification
-from kdray.data.base import Labels
-from kdray.data.dataset import Dataset
+from kdray.config.teachers import Verification
 from kdray.errors import TeacherError
 from kdray.evaluation.measure import Measured
-from kdray.evaluation.quality import best_constant
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,9 @@ class Verified:
         metric: The metric that was asked for.
         minimum: Its least value that is good enough.
         data_digest: Of the data; empty for a sweep of before it was kept.
+        members: Of each member of an ensemble its `model`, `weight` and `metrics`; empty for one
+            teacher. The other metrics are then those of their mean probability, and the sum of what
+            they cost.
     """
 
     passed: bool
@@ -36,28 +37,32 @@ class Verified:
     metric: str
     minimum: float
     data_digest: str = ""
+    members: tuple[Mapping[str, Any], ...] = ()
 
 
 def verify(
     options: Verification,
     measured: Measured,
-    validation: Dataset,
-    labels: Labels,
+    constant: Mapping[str, float],
     digest: str,
+    members: Mapping[str, Measured],
 ) -> Verified:
     """Checks a teacher on validation.
 
     Args:
         options: The least quality, and what to do below it.
         measured: The teacher's metrics, those of its costs included, and its logits.
-        validation: The validation set.
-        labels: What is predicted.
+        constant: What the best constant answer reaches on validation.
         digest: Of the teacher's weights.
+        members: The same as `measured` of each member of an ensemble, by its key in the file: each
+            has to be good enough. Empty for one teacher.
 
     Raises:
         TeacherError: If something is wrong and `on_failure` is `stop`.
     """
     problems = _problems(options, measured)
+    for name, one in members.items():
+        problems += [f"{name}: {problem}" for problem in _problems(options, one)]
     if problems and options.on_failure == "stop":
         raise TeacherError(
             "The teacher is not good enough to teach:\n"
@@ -65,12 +70,11 @@ def verify(
             + "Train it longer (teacher.training), give a better one (teacher.model), or go on all "
             "the same with teacher.verify.on_failure: warn."
         )
-    constant = best_constant(validation.targets, labels)
     return Verified(
         passed=not problems,
         problems=tuple(problems),
         metrics=dict(measured.metrics),
-        constant=constant,
+        constant=dict(constant),
         digest=digest,
         metric=options.metric,
         minimum=options.minimum,

@@ -2,10 +2,16 @@ import numpy as np
 import pytest
 import torch
 
+from kdray.distillation.base import Match
+from kdray.distillation.hard import Hard
 from kdray.distillation.logit import Logit
+from kdray.distillation.logit_mse import LogitMse
 from kdray.distillation.loss import Softening, soft_loss
 from kdray.distillation.none import NoTeacher
-from kdray.training.losses import hard_loss
+from kdray.distillation.objective import distillation_terms
+from kdray.models.ensemble import Votes
+from kdray.models.outputs import Outputs
+from kdray.training.losses import Truth, hard_loss
 from tests import tiny
 from tests.distillation.lesson import batch, terms
 
@@ -115,3 +121,51 @@ def test_t_squared_can_be_dropped(labels):
     scaled = terms(Logit(), labels, models)["soft"].item()
     plain = terms(Logit(scale_by_temperature=False), labels, models)["soft"].item()
     assert scaled == pytest.approx(16 * plain, rel=1e-4)
+
+
+def votes_of(labels, weights=(0.5, 0.5)):
+    rng = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(2, 4, len(labels.names), generator=rng)
+    return Votes(logits, weights)
+
+
+def taught_by(method, labels, votes, progress=0.5):
+    """The soft term of a student whose ensemble votes so, whatever its first member says."""
+    student = tiny.model(labels)
+    told = Outputs(torch.zeros(4, len(labels.names)), votes=votes)
+    truth = Truth(labels, batch(labels).targets)
+    compute = distillation_terms(method, student, Match(), lambda *_: told, truth)
+    own = student(**batch(labels).inputs).logits.detach()
+    return own, compute(batch(labels), progress)["soft"].item()
+
+
+def test_an_ensemble_teaches_by_its_mean_probability_at_the_temperature_of_the_moment(labels):
+    votes, multi_label = votes_of(labels, (0.2, 0.8)), labels.kind == "multi_label"
+    method = Logit(alpha=1.0, temperature=5.0, temperature_schedule="linear")
+    own, found = taught_by(method, labels, votes)
+    soften = torch.sigmoid if multi_label else (lambda z: torch.softmax(z, -1))
+    mean = 0.2 * soften(votes.logits[0] / 3) + 0.8 * soften(votes.logits[1] / 3)
+    its = 3 * (mean.logit() if multi_label else mean.log())
+    expected = soft_loss(own, its, Softening(3.0), multi_label)
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_an_ensemble_decides_by_its_mean_probability(labels):
+    # Two of three members lean to one answer a little, the third to the other very much.
+    multi_label = labels.kind == "multi_label"
+    leaning, sure = torch.zeros(4, 3), torch.zeros(4, 3)
+    leaning[:, 0], sure[:, 0], sure[:, 2] = 0.2, -4.0, -0.5
+    votes = Votes(torch.stack([leaning, leaning, sure]), (1 / 3, 1 / 3, 1 / 3))
+    own, found = taught_by(Hard(alpha=1.0), labels, votes)
+    if multi_label:
+        expected = hard_loss(own, torch.zeros(4, 3), True)
+    else:
+        expected = hard_loss(own, torch.ones(4, dtype=torch.long), False)
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_logits_of_an_ensemble_are_matched_by_their_weighted_mean(labels):
+    votes = votes_of(labels, (0.2, 0.8))
+    own, found = taught_by(LogitMse(alpha=1.0), labels, votes)
+    mean = 0.2 * votes.logits[0] + 0.8 * votes.logits[1]
+    assert found == pytest.approx((own - mean).pow(2).mean().item(), rel=1e-4)

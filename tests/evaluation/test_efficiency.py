@@ -78,6 +78,15 @@ def test_latency_is_measured_beside_the_teacher():
     assert found["latency_ms"] <= found["latency_p95_ms"]
 
 
+def test_the_time_of_an_ensemble_is_that_of_all_its_members(monkeypatch):
+    student, teacher, other = (tiny.model(layers=1) for _ in range(3))
+    times = {student: 0.001, teacher: 0.002, other: 0.005}
+    monkeypatch.setattr("kdray.evaluation.efficiency._seconds", lambda model, text: times[model])
+    found = paired_latency(student, teacher, inputs(4), None, [(other, inputs(3))])
+    assert found["latency_ms"] == pytest.approx(1.0)
+    assert found["speedup"] == pytest.approx(7.0)
+
+
 def test_throughput_is_texts_a_second_over_three_batches_of_32(monkeypatch):
     seen = []
 

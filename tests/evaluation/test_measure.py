@@ -4,10 +4,16 @@ import torch
 
 from kdray.config.sections import Evaluation, Robustness
 from kdray.data.sources import SOURCES
-from kdray.evaluation.measure import measure_alone, measure_quality, probe_inputs
+from kdray.evaluation.measure import (
+    costs_together,
+    judged_together,
+    measure_alone,
+    measure_quality,
+    probe_inputs,
+)
 from kdray.evaluation.metrics import METRICS, is_after_training, known_metrics, selection_metric
 from kdray.evaluation.quality import quality
-from kdray.models.inference import predict_logits
+from kdray.models.inference import predict_logits, probabilities
 from tests import tiny
 
 
@@ -104,3 +110,20 @@ def test_only_a_trained_student_is_timed_or_tried_under_noise(metric, expected):
 )
 def test_the_first_objective_of_quality_selects_the_epoch(objectives, expected):
     assert selection_metric(objectives) == expected
+
+
+@pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)
+def test_an_ensemble_decides_by_the_mean_probability_of_its_members(labels):
+    parts, models = splits(labels), [tiny.model(labels), tiny.model(labels, seed=1)]
+    each = [measure_quality(model, parts, labels, Evaluation()) for model in models]
+    whole = judged_together(each, (0.8, 0.2), parts, labels, Evaluation())
+    scores = [probabilities(one.logits["test"], labels is tiny.MULTI) for one in each]
+    found = probabilities(whole.logits["test"], labels is tiny.MULTI)
+    assert np.allclose(found, 0.8 * scores[0] + 0.2 * scores[1], atol=1e-6)
+    expected = quality(whole.logits["test"], parts["test"].targets, labels)
+    assert {name: whole.metrics[f"test_{name}"] for name in expected} == expected
+
+
+def test_models_that_all_read_each_text_cost_the_sum_of_all():
+    found = costs_together([{"macs": 3.0, "throughput": 2.0}, {"macs": 4.0, "throughput": 6.0}])
+    assert found == {"macs": 7.0, "throughput": pytest.approx(1.5)}

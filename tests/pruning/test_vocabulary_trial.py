@@ -8,10 +8,11 @@ import torch
 
 from kdray.config.sections import Evaluation
 from kdray.data.tokenizing import train_tokenizer
-from kdray.preparation import prepare, rebuild, teacher_digest
+from kdray.preparation import prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import trial_config
 from kdray.teacher.keeping import Place
+from kdray.teachers import teacher_digest
 from kdray.trial import run_trial
 from tests import tiny
 from tests.pruning.vocabularies import LENGTH, ids, logits, prune, student

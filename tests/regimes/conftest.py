@@ -12,6 +12,7 @@ from kdray.models.outputs import Needs, forward
 from kdray.models.student import Student
 from kdray.preparation import PreparedSweep, assemble
 from kdray.schema import TrialConfig, trial_config
+from kdray.teachers import Candidate
 from kdray.training.loop import train
 from kdray.training.losses import hard_loss
 from kdray.training.stepper import Learner
@@ -46,7 +47,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> PreparedSweep:
     train(Learner(model), splits["train"], terms, options, lambda epoch: None)
     config = tiny_config(tmp_path_factory.mktemp("space"))
     teacher = Student(model.eval(), tiny.tokenizer(), tiny.SINGLE, tiny.LENGTH)
-    return assemble(config, teacher, splits, Needs())
+    return assemble(config, [Candidate(teacher, splits)], Needs())
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,13 @@ import pytest
 from kdray.models.building import ModelState, freeze, thaw
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import Needs
-from kdray.preparation import PreparedSweep, teacher_digest
+from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable
 from kdray.regimes import in_turn
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
 from kdray.teacher.lessons import Lessons
+from kdray.teachers import teacher_digest
 from kdray.trial import run_trial
 
 Trial = Callable[..., TrialConfig]

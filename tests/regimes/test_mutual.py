@@ -13,11 +13,12 @@ from kdray.distillation.loss import Softening, soft_loss
 from kdray.distillation.objective import distillation_terms
 from kdray.models.building import freeze
 from kdray.models.outputs import Needs
-from kdray.preparation import PreparedSweep, teacher_digest
+from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable
 from kdray.regimes import mutual
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
+from kdray.teachers import teacher_digest
 from kdray.training.course import Checkpoints
 from kdray.training.losses import Truth, hard_loss
 from kdray.trial import run_trial

@@ -46,7 +46,7 @@ def untaught(sweep: PreparedSweep) -> PreparedSweep:
 
 
 def digest(state: Any) -> str:
-    from kdray.preparation import teacher_digest
+    from kdray.teachers import teacher_digest
 
     return teacher_digest(state)
 

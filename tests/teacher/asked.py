@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from kdray.config.sections import Cache
+from kdray.config.teachers import Cache
 from kdray.data.dataset import Dataset
 from kdray.models.outputs import Needs, Outputs
 from kdray.teacher.keeping import Asked, Place, keep_outputs

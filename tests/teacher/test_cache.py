@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from kdray.config.sections import Cache
+from kdray.config.teachers import Cache
 from kdray.models.building import freeze
 from kdray.teacher.cache import Plan, content_key, plan_cache
 from tests import tiny

@@ -6,7 +6,7 @@ from kdray.data.batches import make_batch
 from kdray.models.building import ModelState, freeze
 from kdray.models.outputs import NOTHING, Needs
 from kdray.teacher.layout import by_name
-from kdray.teacher.lessons import Lessons, other_rows
+from kdray.teacher.lessons import EnsembleLessons, Lessons, other_rows
 from tests import tiny
 from tests.teacher.asked import CPU, NEEDS, asked, kept
 
@@ -136,3 +136,14 @@ def test_a_bank_that_is_not_kept_is_computed_once():
 
 def test_without_need_there_is_no_bank():
     assert lessons("memory", Needs(features=True))(batch(), 7).bank is None
+
+
+def test_an_ensemble_says_what_its_first_member_does_and_what_each_votes():
+    first, second = lessons("memory"), lessons("off", NOTHING, family="distilbert")
+    said = EnsembleLessons([first, second], (0.25, 0.75))
+    told, alone = said(batch(), 7), first(batch(), 7)
+    assert all(map(torch.equal, tensors(told), tensors(alone)))
+    assert told.votes.weights == (0.25, 0.75)
+    assert torch.equal(told.votes.logits[0], alone.logits)
+    assert torch.equal(told.votes.logits[1], second(batch(), 7).logits)
+    assert (said.count(), said.count()) == (6, 0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdray.config.sections import Teacher
+from kdray.config.teachers import Teacher
 from kdray.errors import ConfigError
 from kdray.evaluation.quality import quality
 from kdray.models.inference import predict_logits

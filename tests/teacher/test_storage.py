@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def saved(folder):
-    with written_teacher(folder, tiny.model(), tiny.tokenizer(), VERIFIED):
+    with written_teacher(folder, [(tiny.model(), tiny.tokenizer())], VERIFIED):
         return folder
 
 
@@ -96,7 +96,7 @@ def test_a_teacher_is_there_whole_or_not_at_all(tmp_path):
     folder, tokenizer = SweepFolder(tmp_path), SimpleNamespace(save_pretrained=full)
     with (
         pytest.raises(OSError, match="disk full"),
-        written_teacher(folder, tiny.model(), tokenizer, VERIFIED),
+        written_teacher(folder, [(tiny.model(), tokenizer)], VERIFIED),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -106,7 +106,7 @@ def test_a_teacher_whose_outputs_fail_is_not_there(tmp_path):
     folder = SweepFolder(tmp_path)
     with (
         pytest.raises(FileExistsError),
-        written_teacher(folder, tiny.model(), tiny.tokenizer(), VERIFIED) as staging,
+        written_teacher(folder, [(tiny.model(), tiny.tokenizer())], VERIFIED) as staging,
     ):
         staging.mkdir()
     assert not list(tmp_path.iterdir())

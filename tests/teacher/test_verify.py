@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kdray.config.sections import Verification
+from kdray.config.teachers import Verification
 from kdray.errors import TeacherError
 from kdray.evaluation.measure import Measured
 from kdray.evaluation.quality import best_constant
@@ -9,13 +9,18 @@ from kdray.teacher.verify import verify
 from tests import tiny
 
 VALIDATION = tiny.dataset()
+CONSTANT = best_constant(VALIDATION.targets, tiny.MULTI)
 
 
-def check(macro_f1=0.7, logit=0.0, **options):
+def measured(macro_f1=0.7, logit=0.0):
     logits = np.full((len(VALIDATION), 3), logit, np.float32)
-    metrics = {} if macro_f1 is None else {"macro_f1": macro_f1, "size_mb": 2.0}
-    measured = Measured(metrics, {"validation": logits}, (0.5,) * 3)
-    return verify(Verification(**options), measured, VALIDATION, tiny.MULTI, "digest")
+    metrics = {"macro_f1": macro_f1, "size_mb": 2.0}
+    return Measured(metrics, {"validation": logits}, (0.5,) * 3)
+
+
+def check(macro_f1=0.7, logit=0.0, members=None, **options):
+    whole = measured(macro_f1, logit)
+    return verify(Verification(**options), whole, CONSTANT, "digest", members or {})
 
 
 @pytest.mark.parametrize("macro_f1", [0.4, 0.9])
@@ -25,7 +30,7 @@ def test_a_good_teacher_passes(macro_f1, on_failure):
     assert verified.passed
     assert verified.problems == ()
     assert verified.metrics == {"macro_f1": macro_f1, "size_mb": 2.0}
-    assert verified.constant == best_constant(VALIDATION.targets, tiny.MULTI)
+    assert verified.constant == CONSTANT
     assert (verified.digest, verified.metric, verified.minimum) == ("digest", "macro_f1", 0.4)
 
 
@@ -72,3 +77,16 @@ def test_a_metric_that_cannot_be_measured_is_a_problem_and_no_crash():
 def test_the_metric_and_the_minimum_can_be_chosen():
     assert check(0.2, metric="macro_f1", minimum=0.1).passed
     assert check(0.2, metric="size_mb", minimum=1.0).passed
+
+
+def test_each_member_of_an_ensemble_has_to_be_good_enough_and_is_told_by_its_key():
+    members = {"teacher.model.0": measured(0.9), "teacher.model.1": measured(0.2, np.nan)}
+    verified = check(0.9, members=members, on_failure="warn")
+    assert verified.problems == (
+        "teacher.model.1: its logits are not all finite",
+        "teacher.model.1: macro_f1 on validation must be at least 0.4 (teacher.verify.minimum), "
+        "but got 0.200",
+    )
+    with pytest.raises(TeacherError, match=r"teacher\.model\.1: macro_f1"):
+        check(0.9, members=members)
+    assert check(0.9, members={"teacher.model.0": measured(0.5)}).passed

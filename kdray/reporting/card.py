@@ -17,9 +17,9 @@ from kdray.reporting.card_origin import data_said, digest, teacher_said
 from kdray.reporting.card_tables import cost_table, quality_table
 from kdray.reporting.formats import drawn
 from kdray.reporting.headline import quality_metric, sentence
+from kdray.reporting.provenance import provenance
 from kdray.reporting.reading import read_summary, read_sweep
 from kdray.reporting.rendering import render
-from kdray.reporting.report import report_context
 from kdray.reporting.stored import WEIGHTS, stored_as
 from kdray.reporting.usage import usage
 from kdray.results.folder import SweepFolder
@@ -124,7 +124,7 @@ def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _made(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
-    report, sections = report_context(taken.folder), _sections(taken)
+    report, sections = provenance(taken.folder.name, read_sweep(taken.folder)), _sections(taken)
     sweep, trial_id = shlex.quote(f"runs/{taken.folder.name}"), taken.result.trial_id
     again = f"kdray trial {sweep} {trial_id} --output student"
     own_seed = sections.get("training", {}).get("seed", 0)

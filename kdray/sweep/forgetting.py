@@ -10,7 +10,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kdray.reporting.pareto import ranking
+from kdray.reporting.pareto import Direction, ranking
 
 # What is looked at: the latest, and the best of those before. Fewer draw worse (reports/notes.md).
 LATEST, BEST = 200, 100
@@ -33,7 +33,9 @@ def forgettable(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirecti
     older = trials[:-LATEST]
     order = sorted(older, key=_breach)
     free = [trial for trial in order if _breach(trial) == 0]
-    words = [direction.name.lower() for direction in directions]
+    words: list[Direction] = [
+        "maximize" if one == StudyDirection.MAXIMIZE else "minimize" for one in directions
+    ]
     best = [free[i] for i in ranking([trial.values for trial in free], words)] if free else []
     return {trial.number for trial in [*best, *order[len(free) :]][BEST:]}
 

@@ -5,6 +5,7 @@ https://plotly.com/javascript/reference/
 
 import html
 import json
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -160,8 +161,9 @@ def _horizontal(name: str, height: float, nth: int) -> dict[str, Any]:
 
 
 def _axis(title: str) -> dict[str, Any]:
-    # Plotly does not break a title that is too long for a phone.
-    lines = textwrap.wrap(_shown(title), 42)
+    # Plotly does not break a title that is too long for a phone; lines of it are about as long.
+    count = math.ceil(len(title) / 42)
+    lines = textwrap.wrap(_shown(title), len(title) // max(1, count) + 6)
     return {
         "title": {"text": "<br>".join(lines), "standoff": 10, "font": {"size": 13}},
         "automargin": True,

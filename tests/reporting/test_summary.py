@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from kdray.errors import ConfigError
+from kdray.reporting.best import Constraints, best_student
 from kdray.reporting.reading import read_trials
 from kdray.reporting.summary import front_ids, write_tables
 from kdray.results.folder import SweepFolder
@@ -114,6 +115,7 @@ def test_summary_has_what_the_design_says(make_sweep: MakeSweep):
         "trials": {"completed": 1, "stopped_early": 1, "failed": 1},
         "reference_point": {"macro_f1": 0.31, "size_mb": 8.0},
         "front": ["0001"],
+        "knee": "0001",
         "teacher_forward_examples": 3000,
         "teacher_outputs": {"memory_mb": 1.5, "disk_mb": 0.0, "in_loop": [], "reused": False},
         "duration_s": 60.0,
@@ -131,7 +133,15 @@ def test_sweep_without_a_completed_trial_has_an_empty_front(make_sweep: MakeSwee
     summary = tables(make_sweep(failed("0001"), stopped("0002", 0.6, 1)))
 
     assert summary["front"] == []
+    assert "knee" not in summary
     assert summary["hypervolume"] == 0.0
+
+
+def test_the_knee_is_what_best_takes_without_constraints(make_sweep: MakeSweep):
+    trials = [completed("0001", 0.5, 1), completed("0002", 0.7, 2), completed("0003", 0.75, 6)]
+    folder = make_sweep(*trials)
+
+    assert tables(folder)["knee"] == best_student(folder, Constraints())["trial_id"] == "0002"
 
 
 def test_sweep_without_any_trial_has_tables_too(make_sweep: MakeSweep):

@@ -1,12 +1,15 @@
 import io
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from kdray import waiting
+from kdray.preparation import prepare
 from kdray.waiting import during, each, heard_by, progress, shown_on
+from tests.tiny_sweep import tiny_config
 
 Told = list[tuple[str, int, int]]
 
@@ -98,3 +101,17 @@ def test_an_error_leaves_no_bar_behind() -> None:
     assert "loading" in text.getvalue()
     assert "%" not in text.getvalue()  # no length is invented
     assert text.getvalue().endswith("\x1b[2K\x1b[?25h\r")  # an empty line, and the cursor
+
+
+@pytest.mark.usefixtures("at_once")
+def test_whatever_may_take_long_is_told_of_and_comes_to_its_end(tmp_path: Path) -> None:
+    told: Told = []
+    evaluation = {"robustness": {"noise": [0.1]}}
+    with heard_by(lambda *far: told.append(far), 0.0):
+        prepare(tiny_config(tmp_path, evaluation=evaluation))
+    last = {what: (done, total) for what, done, total in told}
+    # Predictions of so few texts are one batch, whose beginning nobody is told of.
+    assert last.keys() == {"typing noise", "learning a tokenizer", "tokenising", "training"}
+    assert all(done == total > 0 for done, total in last.values())
+    steps = [done for what, done, _ in told if what == "training"]
+    assert len(steps) == 8  # seven batches of 32 and the end

@@ -13,7 +13,13 @@ import numpy as np
 from kdray.reporting.baselines import baseline_summaries
 from kdray.reporting.headline import quality_metric
 from kdray.reporting.objectives import OBJECTIVES, ideal_point, reference_point
-from kdray.reporting.pareto import Direction, FloatArray, non_dominated, normalised_hypervolume
+from kdray.reporting.pareto import (
+    Direction,
+    FloatArray,
+    knee,
+    non_dominated,
+    normalised_hypervolume,
+)
 from kdray.reporting.reading import read_sweep, read_verification
 from kdray.results.feasibility import Bounds, is_feasible, total_violation
 from kdray.results.folder import SweepFolder, write_file, write_json
@@ -71,6 +77,7 @@ def write_tables(
         "hypervolume": front_hypervolume(results, objectives, verification, constraints),
         "reference_point": reference_point(objectives, verification),
         "front": front,
+        **({"knee": _knee(results, front, objectives)} if front else {}),
         **_feasibility(results, constraints),
         **({"baselines": baselines} if baselines else {}),
         "teacher_forward_examples": _teacher_examples(verification, results),
@@ -125,6 +132,15 @@ def front_ids(
         completed[row].trial_id
         for row in sorted(on_front, key=lambda row: (keys[row], completed[row].trial_id))
     ]
+
+
+def _knee(
+    results: Sequence[TrialResult], front: Sequence[str], objectives: Mapping[str, Direction]
+) -> str:
+    """The best compromise of the front; of the same row as `kdray best` without constraints."""
+    metrics = {result.trial_id: result.metrics for result in results}
+    points = [[metrics[trial_id][name] for name in objectives] for trial_id in front]
+    return front[knee(points, list(objectives.values()))]
 
 
 def _completed(

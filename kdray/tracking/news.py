@@ -66,8 +66,24 @@ def ending(result: TrialResult, tags: Mapping[str, str], mends: bool) -> News:
     told = {"status": result.status, **tags}
     if result.status == "failed":
         told |= {"stage": result.stage or "", "error": result.error or ""}
-    metrics = measured(result.metrics, result.selected_epoch)
+    metrics = measured(result.metrics, final_step(result))
     return News(result.parameters, metrics, told, STATUS[result.status], mends=mends)
+
+
+def final_step(result: TrialResult) -> int:
+    """Returns the step of a trial's final metrics: after its last epoch.
+
+    MLflow shows, sorts and filters by the value of the last step, which has to be that of the
+    selected epoch, whichever it was.
+    """
+    return result.epochs + 1
+
+
+def measured_place(tags: Mapping[str, str]) -> list[tuple[str, float, int, int]]:
+    """Returns the tag `on_front`, if it is there, as a metric: 1 or 0, to sort and filter by."""
+    if "on_front" not in tags:
+        return []
+    return measured({"on_front": float(tags["on_front"] == "true")}, 0)
 
 
 def write_news(client: Any, run_id: str, news: News) -> None:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from kdray.errors import ConfigError, Problem
 from kdray.results.folder import SweepFolder, write_json
 from kdray.tracking.news import News, write_news
 
-_SWEEP_TAG = "kdray.sweep"
+SWEEP_TAG = "kdray.sweep"
+LOCAL = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def open_parent(
         write_json(folder.tracking_json, vars(before))
     if run is None:
         experiment_id = _experiment_id(client, folder, uri, experiment)
-        tags = {_SWEEP_TAG: before.sweep}
+        tags = {SWEEP_TAG: before.sweep}
         run = client.create_run(experiment_id, run_name=folder.name, tags=tags)
     elif run.info.status != "RUNNING":
         client.update_run(run.info.run_id, status="RUNNING")
@@ -62,6 +65,25 @@ def open_parent(
     missing = {name: it for name, it in parameters.items() if name not in run.data.params}
     write_news(client, place.parent, News(missing))
     return place
+
+
+def find_place(folder: SweepFolder) -> Place:
+    """Returns where a sweep is recorded, also if its folder was moved with the store beside it.
+
+    Raises:
+        ConfigError: If it is recorded nowhere, or its store is gone.
+    """
+    if not folder.tracking_json.is_file():
+        message = "the sweep is not recorded in MLflow: it has no tracking.json"
+        raise ConfigError([Problem(folder.address, message)])
+    place = Place(**json.loads(folder.tracking_json.read_text(encoding="utf-8")))
+    store, beside = place.uri.removeprefix(LOCAL), folder.root.parent / "mlflow.db"
+    if store == place.uri or Path(store).is_file():
+        return place
+    if beside.is_file():
+        return replace(place, uri=f"{LOCAL}{beside}")
+    message = f"is recorded in {store}, which is gone; nor is there {beside}"
+    raise ConfigError([Problem(folder.address, message)])
 
 
 def _place_of_before(folder: SweepFolder, uri: str) -> Place | None:
@@ -77,7 +99,7 @@ def _run_of_before(client: Any, place: Place, experiment: str) -> Any:
 
     if not place.parent:
         found = client.get_experiment_by_name(experiment)
-        query = f"tags.`{_SWEEP_TAG}` = '{place.sweep}'"
+        query = f"tags.`{SWEEP_TAG}` = '{place.sweep}'"
         runs = client.search_runs([found.experiment_id], query) if found else []
         return runs[0] if runs else None
     try:
@@ -93,6 +115,6 @@ def _experiment_id(client: Any, folder: SweepFolder, uri: str, name: str) -> str
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = uri.startswith("sqlite:///")
+    local = uri.startswith(LOCAL)
     artifacts = (folder.root.parent.resolve() / "mlartifacts").as_uri() if local else None
     return str(client.create_experiment(name, artifact_location=artifacts))

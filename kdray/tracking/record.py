@@ -5,26 +5,23 @@ sweep does not wait for it. What happens to a trial while the thread is busy, or
 server is away, is written together.
 """
 
-import logging
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport, TrialResult
-from kdray.tracking.ending import (
-    Artifact,
-    artifacts,
-    end_trials,
-    measured_sweep,
-    store_artifacts,
-)
+from kdray.tracking.connecting import connect, read_config
+from kdray.tracking.ending import end_trials, measured_sweep, reports, store_files
 from kdray.tracking.news import News, ending, measured_epoch, write_news
 from kdray.tracking.place import open_parent
+from kdray.tracking.registry import register_knee
 from kdray.tracking.runs import TrialRuns
+from kdray.tracking.students import keep_front
+from kdray.tracking.views import write_front_page
 from kdray.tracking.writing import Writer, is_refused
 
 # How long the end of a sweep waits for a server that is away, and for a file that cannot be opened.
@@ -91,7 +88,7 @@ class SweepRecord:
         self._tell(trial_id, News(tags=dict(tags)))
 
     def finish(self, summary: Mapping[str, Any], complete: bool) -> dict[str, str]:
-        """Tags the front, stores its students, report and verification, closes what is open.
+        """Tags the front, stores report and students, registers the knee, closes what is open.
 
         A store that is away is waited for, but not for ever; `failure` says what is missing then.
 
@@ -153,17 +150,7 @@ class SweepRecord:
 
     def _connected(self) -> Any:
         if self._client is None:
-            import mlflow
-
-            # What fails is told at the end of the sweep, in a line.
-            logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-            logging.getLogger("alembic").setLevel(logging.ERROR)
-            # kdray tries again itself, and looks first whether the run was made all the same.
-            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-            # Else two lines for each trial, in the midst of the sweep's progress.
-            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-            self._client = mlflow.MlflowClient(self._uri)
+            self._client = connect(self._uri)
         return self._client
 
     def _answers(self) -> bool:
@@ -178,13 +165,18 @@ class SweepRecord:
         place = open_parent(client, self._folder, self._uri, self._experiment, parameters)
         runs = TrialRuns(client, place, self._folder)
         runs.find()
+        runs.log_data(place.parent)
+        write_front_page(client, place, read_config(self._folder).get("objectives", {}))
         self._runs = runs
 
     def _end(self, summary: Mapping[str, Any], complete: bool) -> None:
-        metrics, stored = measured_sweep(summary), set[Artifact]()
+        metrics, stored = measured_sweep(summary), set[Path]()
         folder, front = self._folder, summary["front"]
         self._do(lambda runs: end_trials(runs, folder, summary))
         self._do(lambda runs: write_news(runs.client, runs.place.parent, metrics))
-        self._do(lambda runs: store_artifacts(runs.client, artifacts(runs, folder, front), stored))
+        self._do(lambda runs: store_files(runs, reports(folder), stored))
+        self._do(lambda runs: keep_front(runs, folder, front))
+        if "knee" in summary:
+            self._do(lambda runs: register_knee(runs, folder, summary["knee"]))
         status = "FINISHED" if complete else "KILLED"
         self._do(lambda runs: runs.client.set_terminated(runs.place.parent, status))

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdray.results.folder import SweepFolder
-from kdray.tracking.news import STATUS, News, measured_epoch, write_what_is_taken
+from kdray.tracking.dataset import dataset_input
+from kdray.tracking.news import (
+    STATUS,
+    News,
+    measured_epoch,
+    measured_place,
+    write_what_is_taken,
+)
 from kdray.tracking.place import Place
 
 # Name, step and value of a metric: what is the same when an epoch is written again.
@@ -25,6 +32,7 @@ class TrialRuns:
         self.client = client
         self.place = place
         self._folder = folder
+        self._data = dataset_input(folder)
         self._doubtful: set[str] = set()
         self._described: set[str] = set()
         self._told: dict[str, set[Told]] = {}
@@ -57,6 +65,7 @@ class TrialRuns:
         Returns:
             Why MLflow refused a part of it, or None.
         """
+        place = measured_place(news.tags)
         if trial_id not in self.ids:
             self._create(trial_id, news)
         elif news.begins:
@@ -65,6 +74,7 @@ class TrialRuns:
             self._mend(trial_id, news)
         run_id = self.ids[trial_id]
         untold = self._untold(trial_id, news)
+        untold.metrics = untold.metrics + place
         refusal = write_what_is_taken(self.client, run_id, untold)
         if trial_id in self._told:
             self._told[trial_id] |= {(name, step, value) for name, value, _, step in untold.metrics}
@@ -75,6 +85,11 @@ class TrialRuns:
             self._told.pop(trial_id, None)
             self.ended.add(trial_id)
         return refusal
+
+    def log_data(self, run_id: str) -> None:
+        """Tells which data a run had, if that is known; telling it again changes nothing."""
+        if self._data is not None:
+            self.client.log_inputs(run_id, [self._data])
 
     def _create(self, trial_id: str, news: News) -> None:
         late = self._search(trial_id) if trial_id in self._doubtful else []
@@ -91,6 +106,7 @@ class TrialRuns:
             self.ids[trial_id], news.tags = run.info.run_id, {}
         self._doubtful.discard(trial_id)
         news.begins = False
+        self.log_data(self.ids[trial_id])
 
     def _begin_again(self, trial_id: str, news: News) -> None:
         self.ended.discard(trial_id)

@@ -1,6 +1,5 @@
 """The MLflow UI on the store of a sweep: for this machine alone, until Ctrl-C."""
 
-import json
 import os
 import signal
 import socket
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.results.folder import SweepFolder
+from kdray.tracking.place import LOCAL, Place, find_place
+from kdray.tracking.views import front_page, runs_page
 
 HOST = "127.0.0.1"
-_LOCAL = "sqlite:///"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _PATIENCE_S = 10.0
 
@@ -26,25 +26,27 @@ def open_ui(folder: Path, port: int, say: Callable[[str], None]) -> None:
     Args:
         folder: A sweep's folder, or the folder of sweeps.
         port: Port on this machine, 1 to 65535.
-        say: Takes the line that names the address.
+        say: Takes the lines that name the addresses: of the runs, and of the sweep's front.
 
     Raises:
         ConfigError: If no sweep is recorded there, or another program has the port.
         KdrayError: If MLflow ends by itself.
     """
-    uri, experiment = _store(folder.resolve())
-    page = f"#/experiments/{experiment}" if experiment else ""
-    if urlsplit(uri).scheme.partition("+")[0] not in _DATABASES:
-        say(f"the sweep is recorded on a server of its own: {_public(uri)}/{page}")
+    place = _place(folder.resolve())
+    if urlsplit(place.uri).scheme.partition("+")[0] not in _DATABASES:
+        address = _public(place.uri)
+        say(f"the sweep is recorded on a server of its own: {address}/{runs_page(place)}")
+        _say_front(place, address, say)
         return
     _check_port(port)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
-    server = _start(uri, port)
+    server, address = _start(place.uri, port), f"http://{HOST}:{port}"
     try:
         _await_answer(server, port)
         if server.poll() is None:
-            say(f"MLflow UI: http://{HOST}:{port}/{page} (Ctrl-C ends it)")
+            say(f"MLflow UI: {address}/{runs_page(place)} (Ctrl-C ends it)")
+            _say_front(place, address, say)
         code = server.wait()
     except KeyboardInterrupt:
         return
@@ -53,25 +55,22 @@ def open_ui(folder: Path, port: int, say: Callable[[str], None]) -> None:
     raise KdrayError(f"MLflow ended by itself with exit code {code}; what it said stands above")
 
 
-def _store(folder: Path) -> tuple[str, str]:
-    """Returns the tracking URI, and the id of the experiment if the folder is a sweep's."""
-    beside, own = folder.parent / "mlflow.db", SweepFolder(folder).tracking_json
-    if not own.is_file():
+def _say_front(place: Place, address: str, say: Callable[[str], None]) -> None:
+    if place.parent:
+        say(f"the front: {address}/{front_page(place)}")
+
+
+def _place(folder: Path) -> Place:
+    """Returns where a sweep is recorded; of a folder of sweeps only the store."""
+    if not SweepFolder(folder).tracking_json.is_file():
         if (folder / "mlflow.db").is_file():
-            return f"{_LOCAL}{folder / 'mlflow.db'}", ""
+            return Place(f"{LOCAL}{folder / 'mlflow.db'}")
         message = (
             "holds no record: neither tracking.json nor mlflow.db; name a sweep's folder, "
             "runs/NAME, or the folder of sweeps"
         )
         raise ConfigError([Problem(str(folder), message)])
-    place = json.loads(own.read_text(encoding="utf-8"))
-    uri, experiment = str(place["uri"]), str(place.get("experiment_id", ""))
-    if not uri.startswith(_LOCAL) or Path(uri.removeprefix(_LOCAL)).is_file():
-        return uri, experiment
-    if beside.is_file():  # both were moved
-        return f"{_LOCAL}{beside}", experiment
-    message = f"is recorded in {uri.removeprefix(_LOCAL)}, which is gone; nor is there {beside}"
-    raise ConfigError([Problem(str(folder), message)])
+    return find_place(SweepFolder(folder))
 
 
 def _public(uri: str) -> str:
@@ -94,8 +93,8 @@ def _check_port(port: int) -> None:
 def _start(uri: str, port: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    if uri.startswith(_LOCAL):
-        artifacts = Path(uri.removeprefix(_LOCAL)).parent / "mlartifacts"
+    if uri.startswith(LOCAL):
+        artifacts = Path(uri.removeprefix(LOCAL)).parent / "mlartifacts"
         command += ["--artifacts-destination", str(artifacts)]
     # The URI may hold a password, and everybody can read a command line.
     own = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

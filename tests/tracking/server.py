@@ -41,12 +41,14 @@ class Server:
         store = f"sqlite:///{self.root / 'server.db'}"
         options = ["--backend-store-uri", store, "--artifacts-destination", str(self.root / "art")]
         options += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # which takes processes of its own
         with (self.root / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", "server", *options],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=os.environ | own,
             )
         deadline = time.monotonic() + 120
         while not self._answers():

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.folder import SweepFolder, write_text, write_trial
 from kdray.results.records import EpochReport, TrialResult
 from kdray.tracking.record import SweepRecord
 from tests.tracking.door import Door
@@ -84,10 +84,17 @@ def run_trial(record: SweepRecord, folder: SweepFolder, index: int) -> None:
 
 def summary(trials: int) -> dict[str, Any]:
     counts = {"completed": trials, "stopped_early": 0, "failed": 0}
-    return {"front": ["0000"], "teacher": {"macro_f1": 0.8}, "hypervolume": 0.5, "trials": counts}
+    return {
+        "front": ["0000"],
+        "knee": "0000",
+        "teacher": {"macro_f1": 0.8},
+        "hypervolume": 0.5,
+        "trials": counts,
+    }
 
 
 def opened(folder: SweepFolder, to: Server | Door) -> SweepRecord:
+    write_text(folder.student("0000") / "kdray.json", '{"labels": ["a"]}')
     record = SweepRecord(folder, f"http://127.0.0.1:{to.port}", None)
     record.open({"seed": 0, "search.trials": 8})
     return record
@@ -99,6 +106,7 @@ def assert_all_is_recorded(server: Server, folder: SweepFolder) -> None:
     (parent,) = [run for run in runs if "trial_id" not in run.data.tags]
     by_trial = {run.data.tags["trial_id"]: run for run in runs if run is not parent}
     results = folder.results()
+    assert_its_student_is_the_best(server.client(), parent.info.experiment_id, folder)
     assert len(runs) == len(results) + 1
     assert set(by_trial) == {result.trial_id for result in results}
     assert (parent.info.status, parent.data.params["seed"]) == ("FINISHED", "0")
@@ -115,15 +123,22 @@ def assert_is_recorded(server: Server, folder: SweepFolder, result: TrialResult,
     assert run.data.tags["on_front"] == str(result.trial_id == "0000").lower()
     assert run.data.params == {name: str(value) for name, value in result.parameters.items()}
     found = histories(server.client(), run)
-    final = (result.selected_epoch, result.metrics.get("macro_f1", 0.0))
+    final = (result.epochs + 1, result.metrics.get("macro_f1", 0.0))
     for name, of in (("macro_f1", "metrics"), ("train_loss", "training")):
         key = name.removeprefix("train_")
         epochs = folder.epochs(result.trial_id)
         wanted = Counter((epoch.epoch, getattr(epoch, of)[key]) for epoch in epochs)
         assert set(found[name]) - {final} == set(wanted) - {final}
-        # An epoch is there once; the selected one may be there as the trial's result, too.
-        assert all(n == 1 for key, n in found[name].items() if key != final)
-        assert found[name][final] <= 2
+        assert all(n == 1 for n in found[name].values())
+    assert (final in found["macro_f1"]) == bool(result.metrics)
+
+
+def assert_its_student_is_the_best(client: Any, experiment: str, folder: SweepFolder) -> None:
+    (model,) = client.search_logged_models([experiment])
+    assert (model.tags["trial_id"], model.status) == ("0000", "READY")
+    (version,) = client.search_model_versions(f"name = '{folder.name}'")
+    assert version.source == model.artifact_location
+    assert client.get_model_version_by_alias(folder.name, "best").version == version.version
 
 
 def test_a_server_that_goes_away_and_comes_back_gets_everything_once(
@@ -307,5 +322,5 @@ def test_what_the_server_refuses_is_told_once_and_the_rest_is_written(
     assert record.failure is not None
     assert "bad*" in record.failure
     runs = {run.data.tags.get("trial_id"): run for run in server.runs(folder.name)}
-    assert runs["0000"].data.metrics == {"macro_f1": 0.5}
+    assert runs["0000"].data.metrics == {"macro_f1": 0.5, "on_front": 1.0}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}

@@ -46,7 +46,7 @@ def recorded(output: Path, name: str, complete: bool = True) -> SweepRecord:
     record.finish_trial(TrialResult("0000", "completed", metrics={"macro_f1": 0.7}, epochs=2))
     if complete:
         record.finish_trial(TrialResult("0001", "failed", stage="distil", error="NaN"))
-    write_text(folder.student("0000") / "config.json", "{}")
+    write_text(folder.student("0000") / "kdray.json", '{"labels": ["a"]}')
     write_text(folder.root / "report.html", "<html></html>")
     record.finish(SUMMARY, complete)
     return record
@@ -93,14 +93,35 @@ def test_a_trial_has_parameters_metrics_by_epoch_and_tags(output: Path) -> None:
     assert (bad.info.status, bad.data.tags["stage"]) == ("FAILED", "distil")
 
 
-def test_the_front_has_its_students_and_the_parent_the_report(output: Path) -> None:
+def test_the_parent_has_the_report_and_the_front_has_models(output: Path) -> None:
     recorded(output, "artifacts")
     runs = nested(output, "artifacts")
-    listed = client(output).list_artifacts(runs["0000"].info.run_id, "student")
-    assert [file.path for file in listed] == ["student/config.json"]
     parent = client(output).list_artifacts(runs["parent"].info.run_id)
     assert "report.html" in [file.path for file in parent]
-    assert not client(output).list_artifacts(runs["0001"].info.run_id)
+    assert {name: bool(run.outputs.model_outputs) for name, run in runs.items()} == {
+        "parent": False,
+        "0000": True,
+        "0001": False,
+    }
+
+
+def test_runs_sort_by_the_selected_epoch_and_by_the_front(output: Path) -> None:
+    folder = SweepFolder(output / "sorted")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    record.open({})
+    for trial_id, best, last in (("0000", 0.8, 0.4), ("0001", 0.6, 0.7)):
+        record.start_trial(trial_id, PARAMETERS)
+        for epoch, value in enumerate((best, last), start=1):
+            record.log_epoch(trial_id, EpochReport(epoch, 2, {"macro_f1": value}, {}, 0.1))
+        metrics = {"macro_f1": best}
+        result = TrialResult(trial_id, "completed", metrics=metrics, epochs=2, selected_epoch=1)
+        record.finish_trial(result)
+    record.finish(SUMMARY, True)
+    experiment = client(output).get_experiment_by_name("sorted").experiment_id
+    for query in ("metrics.macro_f1 > 0.7", "metrics.on_front = 1", "tags.on_front = 'true'"):
+        (found,) = client(output).search_runs([experiment], query)
+        assert found.data.tags["trial_id"] == "0000"
 
 
 def test_a_sweep_that_was_cut_off_leaves_nothing_running_and_goes_on_in_its_runs(
@@ -146,7 +167,7 @@ def test_a_trial_that_finished_without_being_recorded_is_recorded_at_the_end(out
     runs = nested(output, "missed")
     assert record.failure is None
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    assert runs["0001"].data.metrics == {"macro_f1": 0.7, "f1_a__b": 0.5}
+    assert runs["0001"].data.metrics == {"macro_f1": 0.7, "f1_a__b": 0.5, "on_front": 0.0}
 
 
 def test_a_folder_that_was_moved_is_recorded_anew(output: Path, tmp_path: Path) -> None:

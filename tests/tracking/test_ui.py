@@ -44,8 +44,11 @@ def refused(folder: Path, port: int = 5000) -> str:
 
 def test_a_sweep_on_a_server_is_named_by_its_address_without_the_password(tmp_path: Path) -> None:
     folder = sweep(tmp_path / "runs" / "a", "https://me:secret@mlflow.example:8080/")
-    line = "the sweep is recorded on a server of its own: https://mlflow.example:8080/"
-    assert said(folder) == line + "#/experiments/3"
+    page = "https://mlflow.example:8080/#/experiments/3/runs?workflowType=machine_learning"
+    assert said(folder).splitlines() == [
+        f"the sweep is recorded on a server of its own: {page}",
+        f"the front: {page}&viewStateShareKey=7",
+    ]
 
 
 def test_a_folder_without_a_record_is_refused_with_what_to_name(tmp_path: Path) -> None:
@@ -91,7 +94,8 @@ def test_the_ui_shows_the_sweep_to_this_machine_alone_until_it_is_ended(
     assert ui.stdout is not None
     address = f"http://{HOST}:{port}/"
     said = next(line for line in ui.stdout if line.startswith("MLflow UI"))
-    assert said == f"MLflow UI: {address}#/experiments/{experiment} (Ctrl-C ends it)\n"
+    page = f"{address}#/experiments/{experiment}/runs?workflowType=machine_learning"
+    assert said == f"MLflow UI: {page} (Ctrl-C ends it)\n"
     servers = served(ui)
     assert listening(servers) == {(HOST, port)}
     with urllib.request.urlopen(address, timeout=60) as page:

@@ -77,7 +77,7 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
             their folders may be gone.
     """
     given = {key: value for key, value in document.content.items() if value is not None}
-    content = {"name": _default_name(document.source), **DEFAULTS, **given}
+    content = {"name": default_name(document.source), **DEFAULTS, **given}
     content |= filled(content) | {"regime": named(content["regime"])}
     first = [*_unknown_sections(content), *_misplaced_domains(content)]
     space = {key: parse_tree(content[key], key, first) for key in SEARCHABLE}
@@ -137,7 +137,7 @@ def _with_lines(document: Document, problems: Sequence[Problem]) -> list[Problem
     return sorted([*document.problems, *found], key=lambda problem: problem.line or 0)
 
 
-def _default_name(source: str) -> str:
+def default_name(source: str) -> str:
     """Returns the file's name without what cannot stand in the name of a folder."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem).strip("._-")[:100] or "sweep"
 

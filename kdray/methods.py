@@ -1,48 +1,55 @@
-"""`kdray methods`: every method with its options, defaults and paper."""
+"""Every method with its options, defaults and papers, as `kdray methods` tells it."""
 
-from collections.abc import Mapping
+import inspect
+import re
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from pydantic_core import to_jsonable_python
 
+from kdray.config.validation import Section
 from kdray.schema import FAMILIES, NAMING
 
-
-def print_methods() -> None:
-    """Prints every method of every family: what it does, its options, defaults and paper."""
-    console = Console()
-    for family, table in FAMILIES.items():
-        for name, method in table.items():
-            _print_method(console, family, name, method)
+_PAPER = re.compile(r"https?://[^\s)]+")
+_SAID = ("default", "description", "title")
 
 
-def _print_method(console: Console, family: str, name: str, method: Any) -> None:
-    console.print(f"{family}.{NAMING[family]}: {name}", style="bold")
-    for paragraph in (method.__doc__ or "").strip().split("\n\n"):
-        text = " ".join(line.strip() for line in paragraph.splitlines())
-        console.print(f"  {text}", highlight=False, markup=False)
-    options = Table(box=None, pad_edge=False)
-    for title in ("  option", "default", "type and range", "what it is"):
-        options.add_column(title)
-    schema = method.model_json_schema()["properties"]
-    for key, field in method.model_fields.items():
-        if key != NAMING[family]:
-            default = field.get_default(call_default_factory=True)
-            given = "required" if field.is_required() else str(default)
-            options.add_row(f"  {key}", given, _range(schema[key]), field.description or "")
-    if len(method.model_fields) > 1:
-        console.print(options)
-    console.print()
+def methods_document() -> dict[str, Any]:
+    """Returns every method by its family and its name, ready for JSON.
+
+    Returns:
+        Of each `about`, `papers` (links) and `options`, by name: `default`, `required`, `about` and
+        `values`, a JSON schema of what it takes.
+    """
+    return {
+        family: {name: _method(NAMING[family], method) for name, method in table.items()}
+        for family, table in FAMILIES.items()
+    }
 
 
-def _range(schema: Mapping[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_range(option) for option in schema["anyOf"])
-    if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
-    if "const" in schema:
-        return str(schema["const"])
-    words = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
-    return " ".join([str(schema.get("type", "")), *limits])
+def _method(key: str, method: type[Section]) -> dict[str, Any]:
+    schema = method.model_json_schema()
+    values = _inlined(schema["properties"], schema.get("$defs", {}))
+    options = {}
+    for name, field in method.model_fields.items():
+        if name != key:
+            required = field.is_required()
+            default = None if required else field.get_default(call_default_factory=True)
+            options[name] = {
+                "default": to_jsonable_python(default),
+                "required": required,
+                "about": field.description or "",
+                "values": {k: v for k, v in values[name].items() if k not in _SAID},
+            }
+    about = inspect.cleandoc(method.__doc__ or "")
+    return {"about": about, "papers": _PAPER.findall(about), "options": options}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Returns a schema in which each definition stands where it is referred to."""
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items()}

@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from kdray.commands.fronts import front_document, show_front
+from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.config.loading import read_document
 from kdray.errors import ConfigError, Problem, StoppedError, SweepError
 from kdray.loading import load_sweep_config
@@ -17,14 +19,37 @@ from kdray.locations import new_folder, output_folder
 from kdray.profile import profile_output
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+from kdray.waiting import shown_on
 
 if TYPE_CHECKING:
     from kdray.sweep.job_client import JobClient
     from kdray.sweep.submitting import SentSweep
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a sweep is sent, and where its results go.
+
+    Attributes:
+        address: Of the head's dashboard.
+        output: The folder of sweeps here.
+        voice: How to speak of it.
+    """
+
+    address: str
+    output: Path
+    voice: Voice = ALOUD
+
+    def show(self, text: str) -> None:
+        """Shows a piece of the job's log."""
+        if not self.voice.quiet:
+            stream = sys.stderr if self.voice.as_json else sys.stdout
+            stream.write(text)
+            stream.flush()
+
+
 def submit_sweep(
-    space: Path, assignments: Sequence[str], profile: Path | None, address: str, output: Path
+    space: Path, assignments: Sequence[str], profile: Path | None, place: Place
 ) -> None:
     """Checks a search space, sends it to a cluster and follows it to its end.
 
@@ -32,8 +57,7 @@ def submit_sweep(
         space: The search-space file.
         assignments: `key=value` of the command line.
         profile: Where and how it runs; its `output` is a folder that the whole cluster sees.
-        address: Of the head's dashboard.
-        output: The folder of sweeps here, for the results.
+        place: Where it is sent, and where its results go.
 
     Raises:
         ConfigError: If the file is wrong or the cluster cannot be reached; nothing is sent then.
@@ -41,36 +65,34 @@ def submit_sweep(
     """
     config = load_sweep_config(space, assignments, profile)
     shared = _shared_output(profile)
-    config = _named(config, shared, output, assignments)
-    client = _connected(address)
+    config = _named(config, shared, place.output, assignments)
+    client = _connected(place.address)
     from kdray.sweep.submitting import send_sweep
 
-    console = Console()
+    console = place.voice.progress()
     sent = send_sweep(client, config, shared, console.width)
-    again = f"kdray submit --follow {sent.job_id} --address {address}"
+    again = f"kdray submit --follow {sent.job_id} --address {place.address}"
     console.print(f"job {sent.job_id} (`{again}` follows it)", soft_wrap=True, highlight=False)
-    _follow(client, sent, address, output, console)
+    _follow(client, sent, place)
 
 
-def follow_sweep(job_id: str, address: str, output: Path) -> None:
+def follow_sweep(job_id: str, place: Place) -> None:
     """Follows a sweep that was sent before, from the beginning of its log.
 
     Args:
         job_id: The job.
-        address: Of the head's dashboard.
-        output: The folder of sweeps here, for the results.
+        place: Where it was sent, and where its results go.
 
     Raises:
         ConfigError: If the cluster cannot be reached or has no such job.
         KdrayError: If the sweep failed, with the exit code that it has on the cluster.
     """
-    client = _connected(address)
+    client = _connected(place.address)
     from kdray.sweep.following import patiently
     from kdray.sweep.submitting import sent_sweep
 
-    console = Console()
     sent = patiently(lambda: sent_sweep(client, job_id), _say)
-    _follow(client, sent, address, output, console)
+    _follow(client, sent, place)
 
 
 def _shared_output(profile: Path | None) -> str | None:
@@ -110,21 +132,19 @@ def _connected(address: str) -> "JobClient":
     return connect(address)
 
 
-def _follow(
-    client: "JobClient", sent: "SentSweep", address: str, output: Path, console: Console
-) -> None:
+def _follow(client: "JobClient", sent: "SentSweep", place: Place) -> None:
     from kdray.sweep.following import follow
 
-    with _left_running(sent.job_id, address):
-        ended = follow(client, sent.job_id, _show, _say)
+    with _left_running(sent.job_id, place.address):
+        ended = follow(client, sent.job_id, place.show, _say)
         if ended.driver_exit_code != ConfigError.exit_code:
             try:
-                _bring(client, sent, output, console)
+                _show_end(sent, _bring(client, sent, place), place.voice)
             except SweepError as error:
                 if ended.driver_exit_code == 0:
                     raise
                 _say(f"warning: {error}")
-    _raise_for(ended, sent, address)
+    _raise_for(ended, sent, place.address)
 
 
 @contextmanager
@@ -140,22 +160,36 @@ def _left_running(job_id: str, address: str) -> Iterator[None]:
         ) from None
 
 
-def _bring(client: "JobClient", sent: "SentSweep", output: Path, console: Console) -> None:
-    """Fetches the results, unless they can be seen from here, and says where they are."""
+def _bring(client: "JobClient", sent: "SentSweep", place: Place) -> SweepFolder | None:
+    """Fetches the results, unless they can be seen from here; returns where they are here."""
     from kdray.sweep.fetching import fetch, job_of
 
     if sent.is_stored:
-        console.print(f"results: {sent.folder}", soft_wrap=True, highlight=False)
-        return
-    here, target = SweepFolder(Path(sent.folder)), SweepFolder(output.resolve() / sent.name)
+        return None
+    here, target = SweepFolder(Path(sent.folder)), SweepFolder(place.output.resolve() / sent.name)
     if sent.shared and here.sweep_yaml.is_file():
-        target = here
-    elif job_of(target) != sent.job_id:
-        target = new_folder(str(output), sent.name, asked=False)
+        return here
+    if job_of(target) != sent.job_id:
+        target = new_folder(str(place.output), sent.name, asked=False)
+        console = place.voice.progress()
         console.print("fetching the results", highlight=False)
-        if not fetch(client, sent, target, _say):
-            return
-    console.print(f"results: {target.root}", soft_wrap=True, highlight=False)
+        with shown_on(console):
+            fetch(client, sent, target, _say)
+    return target
+
+
+def _show_end(sent: "SentSweep", folder: SweepFolder | None, voice: Voice) -> None:
+    """Says where the results are, and what was found where that can be read and was not shown."""
+    if folder is not None and not folder.root.exists():
+        return
+    where = sent.folder if folder is None else str(folder.root)
+    known = folder if folder is not None and folder.summary_json.exists() else None
+    if voice.as_json:
+        document = front_document(known) if known else {}
+        print_json({"name": sent.name, "folder": where, **document, "job_id": sent.job_id})
+    elif voice.quiet and known:
+        show_front(known, voice.result())
+    voice.result().print(f"results: {where}", soft_wrap=True, highlight=False)
 
 
 def _raise_for(ended: Any, sent: "SentSweep", address: str) -> None:
@@ -170,11 +204,6 @@ def _raise_for(ended: Any, sent: "SentSweep", address: str) -> None:
         raise SweepError(f"job {sent.job_id} ended {ended.status.lower()}: {ended.message}")
     if code:
         raise SweepError(f"job {sent.job_id} ended with exit code {code}; see above")
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _say(text: str) -> None:

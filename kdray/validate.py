@@ -1,22 +1,18 @@
-"""`kdray validate`: file, data and every drawable method on a tiny batch, before GPU hours."""
+"""Trying a search space out: data and every drawable method on a tiny batch, before GPU hours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
-from kdray.config.domains import describe, domains_in
 from kdray.config.drawing import enumerate_grid
 from kdray.data.base import Examples
 from kdray.data.dataset import Dataset, Rows
 from kdray.errors import ConfigError, KdrayError, Problem
 from kdray.evaluation.metrics import selection_metric
-from kdray.loading import load_sweep_config
 from kdray.models.building import config_of
 from kdray.models.student import Student
 from kdray.preparation import (
@@ -31,8 +27,31 @@ from kdray.pruning_checks import cautions
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
 from kdray.trial import run_trial
+from kdray.waiting import each
 
 TINY = 128
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep is estimated to take.
+
+    Attributes:
+        trial_s: Seconds of the longest trial, on one core of this machine.
+        epochs: Epochs of that.
+        trials: Trials in all.
+    """
+
+    trial_s: float
+    epochs: int
+    trials: int
+
+    def __str__(self) -> str:
+        return (
+            f"estimated cost: {self.trial_s:.0f} s a trial on one core of this machine (its "
+            f"{self.epochs} epochs), {self.trial_s * self.trials / 60:.0f} minutes of one core for "
+            f"{self.trials} trials; the teacher comes on top"
+        )
 
 
 @dataclass(frozen=True)
@@ -50,29 +69,59 @@ class Tried:
     problem: str | None
 
 
-def validate_space(space: Path, assignments: Sequence[str]) -> None:
-    """Checks a search space and prints its size and its estimated cost.
+OnTried = Callable[[Tried], None]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What was found of a search space.
+
+    Attributes:
+        sizes: Examples of each split.
+        tried: The pairs of methods.
+        cautions: What tends to go wrong, a line each.
+        reachable: The sizes that a pruning method can cut to, in words, by its dotted name, where
+            they are few.
+        cost: What a sweep will take.
+    """
+
+    sizes: Mapping[str, int]
+    tried: tuple[Tried, ...]
+    cautions: tuple[str, ...]
+    reachable: Mapping[str, str]
+    cost: Cost
+
+
+def validated(
+    config: SweepConfig, on_sizes: Callable[[Mapping[str, int]], None], on_tried: OnTried
+) -> Validated:
+    """Tries a search space out, every drawable pair of methods on a tiny batch.
+
+    Args:
+        config: The search space.
+        on_sizes: Takes the examples of each split, once they are read.
+        on_tried: Takes each pair that was tried.
 
     Raises:
-        ConfigError: With every problem, also of methods that fail on a tiny batch.
+        ConfigError: With every problem of the data, the teacher, and methods that fail.
     """
-    console = Console()
-    config = load_sweep_config(space, assignments)
     torch.set_num_threads(1)
     prepared, sizes = tiny_sweep(config)
-    for name, size in sizes.items():
-        console.print(f"{name}: {size:,} examples", highlight=False)
-    tried = [try_out(name, trial, prepared) for name, trial in method_pairs(config)]
-    for one in tried:
-        verdict = "ok" if one.problem is None else "FAILED"
-        console.print(f"{one.name}: {verdict}, {one.seconds:.2f} s", highlight=False)
+    on_sizes(sizes)
+    tried = []
+    for name, trial in each("trying methods", list(method_pairs(config))):
+        tried.append(try_out(name, trial, prepared))
+        on_tried(tried[-1])
     problems = [Problem(one.name, one.problem) for one in tried if one.problem]
     if problems:
-        raise ConfigError(problems, str(space))
-    lines = [*cautions(config.space), *reachable_sizes(config, config_of(prepared.teacher))]
-    for line in [*lines, *describe_space(config)]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(estimate(config, tried, sizes["train"]), highlight=False, soft_wrap=True)
+        raise ConfigError(problems, config.source.get("path", ""))
+    return Validated(
+        sizes,
+        tuple(tried),
+        tuple(cautions(config.space)),
+        reachable_sizes(config, config_of(prepared.teacher)),
+        estimate(config, tried, sizes["train"]),
+    )
 
 
 def tiny_sweep(config: SweepConfig) -> tuple[PreparedSweep, dict[str, int]]:
@@ -120,18 +169,16 @@ def try_out(name: str, trial: TrialConfig, prepared: PreparedSweep) -> Tried:
     return Tried(name, finished.epochs[0].duration_s, None)
 
 
-def describe_space(config: SweepConfig) -> list[str]:
-    """Returns what is drawn, and how many configurations there are."""
-    lines = [f"  {path}: {describe(domain)}" for path, domain in domains_in(config.space)]
+def configurations(config: SweepConfig) -> int | None:
+    """Returns how many configurations there are; None for a continuous space."""
     try:
-        count = sum(1 for _ in enumerate_grid(config.space, options_taken))
+        return sum(1 for _ in enumerate_grid(config.space, options_taken))
     except ValueError:
-        return ["space: continuous, drawn from", *lines]
-    return [f"space: {count:,} configurations, drawn from", *lines]
+        return None
 
 
-def reachable_sizes(config: SweepConfig, teacher: Any) -> list[str]:
-    """Returns a line for each drawable pruning method that cuts a model to few sizes only.
+def reachable_sizes(config: SweepConfig, teacher: Any) -> dict[str, str]:
+    """Returns what each drawable pruning method can cut to, by its dotted name, if to few sizes.
 
     Args:
         config: The search space.
@@ -142,15 +189,15 @@ def reachable_sizes(config: SweepConfig, teacher: Any) -> list[str]:
         for sections in sample_sections(config.space)
         for item in pruning_list(sections["pruning"])
     ]
-    lines = {
+    found = {
         f"{path}.{item['method']}": PRUNING[item["method"]].reachable(teacher)
         for path, item in items
     }
-    return [f"{name}: {sizes}" for name, sizes in lines.items() if sizes]
+    return {name: sizes for name, sizes in found.items() if sizes}
 
 
-def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
-    """Returns the estimated cost in words, from what an epoch of the tiny trials took.
+def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> Cost:
+    """Returns the estimated cost, from what an epoch of the tiny trials took.
 
     The tiny trials run on one thread, as a trial on one core; what was tried first warmed up.
     """
@@ -161,12 +208,7 @@ def estimate(config: SweepConfig, tried: Sequence[Tried], examples: int) -> str:
     )
     epochs = max(training.epochs for training in drawable_trainings(config.space))
     epochs *= max(regime.trainings for regime in drawable_regimes(config.space))
-    trial = epoch * epochs
-    return (
-        f"estimated cost: {trial:.0f} s a trial on one core of this machine (its {epochs} epochs), "
-        f"{trial * config.search.trials / 60:.0f} minutes of one core for {config.search.trials} "
-        "trials; the teacher comes on top"
-    )
+    return Cost(epoch * epochs, epochs, config.search.trials)
 
 
 def _chosen(examples: Examples, rows: Rows) -> Examples:

@@ -13,7 +13,8 @@ ORDER = [
     {"__main__"},
     {"cli"},
     {"submission"},
-    {"commands", "methods", "validate"},
+    {"commands"},
+    {"methods", "validate"},
     {"locations"},
     {"sweep"},
     {"parcel"},
@@ -24,7 +25,7 @@ ORDER = [
     {"pupils"},
     {"prune_stage", "staff"},
     {"preparation", "changes"},
-    {"loading"},
+    {"loading", "json_schema"},
     {"regime_checks"},
     {"pruning_checks", "family_checks"},
     {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},
@@ -34,7 +35,7 @@ ORDER = [
     {"evaluation"},
     {"models"},
     {"data"},
-    {"config", "results"},
+    {"config", "results", "waiting"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from kdray.commands.spaces import validate_space
+from kdray.commands.speaking import Voice
 from kdray.config.domains import grid_values, samples
 from kdray.config.loading import read_document
 from kdray.data.base import SPLITS
 from kdray.loading import load_sweep_config
 from kdray.schema import trial_config
-from kdray.validate import validate_space
 
 SPACES = sorted((Path(__file__).parent.parent / "search_spaces").glob("*.yaml"))
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -52,4 +53,4 @@ def test_every_search_space_opens_with_its_exact_command(path: Path) -> None:
 def test_every_pair_of_methods_of_a_search_space_runs_on_a_tiny_batch(space: Path) -> None:
     if "shared/data" in space.read_text(encoding="utf-8") and not DATA.is_dir():
         pytest.skip(f"needs the data sets in {DATA}; they are not part of kdray")
-    validate_space(space, [])
+    validate_space(space, [], Voice())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdray.cli.app import Assignments, Folder, Space, app
+from kdray.cli.app import AsJson, Assignments, Folder, Quiet, Space, app
 
 
 @app.command()
@@ -22,15 +22,19 @@ def sweep(
     name: Annotated[str | None, typer.Option(help="Name of this sweep.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto.")] = None,
     assignments: Assignments = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search a space: prepare, run trials, track, report."""
+    from kdray.commands.speaking import Voice
     from kdray.commands.sweeps import launch_sweep
     from kdray.loading import load_sweep_config
     from kdray.locations import new_folder, output_folder
 
     config = load_sweep_config(space, _assigned(assignments, trials, name), profile)
     folder = new_folder(output or output_folder(profile), config.name, asked=name is not None)
-    launch_sweep(config, folder, shlex.join(["kdray", *sys.argv[1:]]), address)
+    command = shlex.join(["kdray", *sys.argv[1:]])
+    launch_sweep(config, folder, command, address, Voice(quiet, as_json))
 
 
 @app.command()
@@ -45,20 +49,23 @@ def submit(
     name: Annotated[str | None, typer.Option(help="Name of this sweep.")] = None,
     follow: Annotated[str | None, typer.Option(help="A job that was sent before.")] = None,
     assignments: Assignments = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a sweep to a cluster as a Ray job, follow it, and bring the results back.
 
     The cluster needs the packages that kdray depends on; kdray itself and local files are sent.
     """
-    from kdray.submission import follow_sweep, submit_sweep
+    from kdray.commands.speaking import Voice
+    from kdray.submission import Place, follow_sweep, submit_sweep
 
     if (space is None) == (follow is None):
         raise typer.BadParameter("give a search-space file, or --follow JOB_ID", param_hint="SPACE")
+    place = Place(address, output, Voice(quiet, as_json))
     if space is None:
-        follow_sweep(str(follow), address, output)
+        follow_sweep(str(follow), place)
     else:
-        settings = _assigned(assignments, trials, name)
-        submit_sweep(space, settings, profile, address, output)
+        submit_sweep(space, _assigned(assignments, trials, name), profile, place)
 
 
 @app.command()
@@ -69,11 +76,14 @@ def resume(
     as_begun: Annotated[
         bool, typer.Option("--as-begun", help="Whatever its file says by now.")
     ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go on with a sweep after Ctrl-C or a crash, or with more trials."""
+    from kdray.commands.speaking import Voice
     from kdray.commands.sweeps import resume_sweep
 
-    resume_sweep(folder, trials, address, as_begun)
+    resume_sweep(folder, trials, address, as_begun, Voice(quiet, as_json))
 
 
 @app.command()
@@ -82,11 +92,14 @@ def trial(
     trial_id: Annotated[str | None, typer.Argument(help="A past trial, with a folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the student here.")] = None,
     assignments: Assignments = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one trial in this process, or do a past one again, exactly."""
+    from kdray.commands.speaking import Voice
     from kdray.commands.trials import run_one_trial
 
-    run_one_trial(target, trial_id, assignments or [], output)
+    run_one_trial(target, trial_id, assignments or [], output, Voice(quiet, as_json))
 
 
 def _assigned(assignments: list[str] | None, trials: int | None, name: str | None) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 
 FRONT_COLUMNS = {
@@ -38,6 +39,22 @@ def show_front(folder: SweepFolder, console: Console) -> None:
         table.add_row(*[row["cells"][index] for index in shown])
     console.print(table)
     console.print(f"report: {folder.root / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def front_document(folder: SweepFolder) -> dict[str, Any]:
+    """Returns what a sweep has found, ready for JSON.
+
+    Returns:
+        What `summary.json` holds, with `folder`, `headline` and, in `front`, the row of
+        `trials.csv` of each trial, without empty cells.
+    """
+    from kdray.reporting.report import report_context
+
+    summary = read_summary(folder)
+    rows = read_trials(folder).set_index("trial_id", drop=False).loc[summary["front"]]
+    front = [row.dropna().to_dict() for _, row in rows.iterrows()]
+    headline = report_context(folder)["headline"]
+    return {**summary, "folder": folder.address, "headline": headline, "front": front}
 
 
 def print_metrics(metrics: Mapping[str, float], console: Console) -> None:

@@ -2,9 +2,34 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a command was asked to speak.
+
+    Attributes:
+        quiet: The result alone.
+        as_json: The result as one JSON document; what else there is to say goes to stderr.
+    """
+
+    quiet: bool = False
+    as_json: bool = False
+
+    def progress(self) -> Console:
+        """Returns where the command says what it is doing."""
+        return progress_console(self.quiet, self.as_json)
+
+    def result(self) -> Console:
+        """Returns where it says for people what came of it: nowhere where a document does."""
+        return Console(quiet=self.as_json)
+
+
+ALOUD = Voice()
 
 
 def progress_console(quiet: bool = False, as_json: bool = False) -> Console:

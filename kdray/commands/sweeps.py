@@ -6,19 +6,25 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kdray.changes import check_unchanged
-from kdray.commands.fronts import show_front
+from kdray.commands.fronts import front_document, show_front
+from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.errors import StoppedError
 from kdray.locations import past_config, sweep_folder
 from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
+from kdray.waiting import during, shown_on
 
 if TYPE_CHECKING:
     from kdray.sweep.run import Swept
 
 
 def launch_sweep(
-    config: SweepConfig, folder: SweepFolder, command: str, address: str | None
+    config: SweepConfig,
+    folder: SweepFolder,
+    command: str,
+    address: str | None,
+    voice: Voice = ALOUD,
 ) -> None:
     """Runs a sweep, or goes on with the one in its folder, and prints its front."""
     from kdray.sweep.joining import make_ready
@@ -27,15 +33,23 @@ def launch_sweep(
     from kdray.sweep.starting import preload, start_ray
 
     preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))
-    start_ray(address)
+    console = voice.progress()
+    with shown_on(console), during("starting Ray"):
+        start_ray(address)
     from kdray.sweep.run import Launch, run_sweep
 
-    console = Console()
-    show_end(run_sweep(config, folder, Launch(command, address), console), folder, console)
+    ended = run_sweep(config, folder, Launch(command, address), console)
+    if voice.as_json:
+        print_json({**front_document(folder), "complete": ended.complete})
+    show_end(ended, folder, voice.result())
 
 
 def resume_sweep(
-    folder: str, trials: int | None, address: str | None, as_begun: bool = False
+    folder: str,
+    trials: int | None,
+    address: str | None,
+    as_begun: bool = False,
+    voice: Voice = ALOUD,
 ) -> None:
     """Goes on with a sweep where it was cut off.
 
@@ -44,6 +58,7 @@ def resume_sweep(
         trials: Trials in all, if others than before.
         address: A Ray cluster's address.
         as_begun: Whether the search-space file may have changed since; the sweep goes on as begun.
+        voice: How to speak.
 
     Raises:
         ConfigError: If the folder holds no sweep, or its file has changed.
@@ -53,7 +68,7 @@ def resume_sweep(
     config = past_config(target, more)
     if not as_begun:
         check_unchanged(config, read_sweep(target).get("source") or {})
-    launch_sweep(config, target, "", address)
+    launch_sweep(config, target, "", address, voice)
 
 
 def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from kdray.data.base import OUT_OF_DOMAIN, SPLITS, DataSource, Frames
 from kdray.errors import ConfigError, Problem
+from kdray.waiting import during
 
 
 class Files(DataSource):
@@ -60,7 +61,8 @@ def read_table(path: Path, where: str) -> pd.DataFrame:
         ConfigError: If it cannot be parsed.
     """
     try:
-        return READERS[path.suffix](path)
+        with during(f"reading {path.name}"):
+            return READERS[path.suffix](path)
     except Exception as error:  # a damaged file makes pyarrow raise many kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError([Problem(where, f"{path} cannot be read: {reason}")]) from error

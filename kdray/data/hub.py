@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kdray.data.base import SPLITS, DataSource, Frames
 from kdray.errors import ConfigError, Problem
+from kdray.waiting import during
 
 
 class Hub(DataSource):
@@ -36,8 +37,10 @@ class Hub(DataSource):
 
         local = base / self.name
         name = str(local) if local.is_dir() else self.name
+        datasets.disable_progress_bars()
         try:
-            return datasets.load_dataset(name, self.config, revision=self.revision)
+            with during(f"loading {self.name}"):
+                return datasets.load_dataset(name, self.config, revision=self.revision)
         except Exception as error:  # datasets raises many kinds, all about what the user named
             reason = (str(error) or type(error).__name__).splitlines()[0]
             message = f"{self.name!r} cannot be loaded: {reason}"

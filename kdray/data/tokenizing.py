@@ -11,8 +11,10 @@ import numpy as np
 
 from kdray.data.base import Examples
 from kdray.data.dataset import Dataset, ragged
+from kdray.waiting import during, each
 
 LONGEST_WORD = 100  # characters; WordPiece takes a longer one for unknown
+AT_ONCE = 10_000  # texts between two looks at the clock
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -69,23 +71,28 @@ def _learn_vocabulary(tokenizer: Any, texts: Iterable[str], size: int) -> dict[s
         vocab_size=size, special_tokens=[*SPECIAL_TOKENS, *letters], show_progress=False
     )
     learner = type(tokenizer).from_str(tokenizer.to_str())
-    learner.train_from_iterator(learnt, trainer)
+    with during("learning a tokenizer"):
+        learner.train_from_iterator(learnt, trainer)
     vocabulary: dict[str, int] = learner.get_vocab()
     return vocabulary
 
 
 def encode(tokenizer: Any, examples: Examples, max_length: int) -> Dataset:
     """Returns the examples as token ids, cut to `max_length`."""
-    columns = list(zip(*examples.texts, strict=True))
-    encoded = tokenizer(
-        *[list(column) for column in columns],
-        truncation=True,
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-    )
-    ids = ragged(encoded["input_ids"], tokenizer.pad_token_id or 0)
-    inputs = {"input_ids": ids}
-    if "token_type_ids" in encoded and len(columns) > 1:
-        inputs["token_type_ids"] = ragged(encoded["token_type_ids"], 0)
-    return Dataset(inputs, np.diff(ids.offsets), examples.targets, mask="attention_mask")
+    found: dict[str, list[list[int]]] = {"input_ids": []}
+    for start in each("tokenising", range(0, len(examples.texts), AT_ONCE)):
+        columns = list(zip(*examples.texts[start : start + AT_ONCE], strict=True))
+        encoded = tokenizer(
+            *[list(column) for column in columns],
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
+        for name in ("input_ids", "token_type_ids"):
+            if name in encoded and (name == "input_ids" or len(columns) > 1):
+                found.setdefault(name, []).extend(encoded[name])
+    pads = {"input_ids": tokenizer.pad_token_id or 0}
+    inputs = {name: ragged(rows, pads.get(name, 0)) for name, rows in found.items()}
+    lengths = np.diff(inputs["input_ids"].offsets)
+    return Dataset(inputs, lengths, examples.targets, mask="attention_mask")

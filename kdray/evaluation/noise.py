@@ -9,11 +9,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from kdray.config.sections import Evaluation
 from kdray.data.base import SPLITS, Examples
+from kdray.waiting import each
 
 NOISY = ("validation", "test")
 _Texts = tuple[tuple[str, ...], ...]
@@ -51,14 +53,11 @@ def with_noise(
     if not evaluation.percents:
         return dict(examples)
     letters = letters_of(text for name in SPLITS for row in examples[name].texts for text in row)
-    noisy = {
-        f"{name}_noise_{percent}": Examples(
-            mistyped(examples[name].texts, letters, share, [seed, percent, place]),
-            examples[name].targets,
-        )
-        for percent, share in evaluation.percents.items()
-        for place, name in enumerate(NOISY)
-    }
+    noisy = {}
+    for percent, place in each("typing noise", [*product(evaluation.percents, range(len(NOISY)))]):
+        name, share = NOISY[place], evaluation.percents[percent]
+        texts = mistyped(examples[name].texts, letters, share, [seed, percent, place])
+        noisy[f"{name}_noise_{percent}"] = Examples(texts, examples[name].targets)
     return {**examples, **noisy}
 
 

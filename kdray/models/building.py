@@ -18,6 +18,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.models.classifier import build_classifier
 from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
 from kdray.models.sources import OWN_CODE, code_problem, folder_problem
+from kdray.waiting import during
 
 BERT_RANGE, BERT_WIDTH = 0.02, 768
 _PROBLEM_TYPES = {
@@ -159,15 +160,16 @@ def load_classifier(
     settings = label_settings(labels) if new_head else {}
     try:
         _check_source(model, key, trusted)
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=bool(trusted))
-        loaded = AutoModelForSequenceClassification.from_pretrained(
-            model,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=new_head,
-            use_safetensors=True,
-            trust_remote_code=bool(trusted),
-            **settings,
-        )
+        with during(f"loading {Path(model).name}"):
+            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=bool(trusted))
+            loaded = AutoModelForSequenceClassification.from_pretrained(
+                model,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=new_head,
+                use_safetensors=True,
+                trust_remote_code=bool(trusted),
+                **settings,
+            )
     except ConfigError:
         raise
     except Exception as error:  # a damaged folder makes transformers raise many kinds

@@ -10,6 +10,7 @@ from kdray.data.base import Labels
 from kdray.data.batches import POSITIONS, sorted_batches
 from kdray.data.dataset import Dataset
 from kdray.models.outputs import forward, release_memory
+from kdray.waiting import progress
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -41,12 +42,15 @@ def _logits(
     model: torch.nn.Module, dataset: Dataset, device: torch.device, positions: int
 ) -> FloatArray:
     logits: FloatArray | None = None
+    done = 0
     with torch.inference_mode():
         for batch in sorted_batches(dataset, device, positions):
             part = forward(model, batch.inputs).logits.float().cpu().numpy()
             if logits is None:
                 logits = np.empty((len(dataset), part.shape[1]), np.float32)
             logits[batch.rows] = part
+            done += len(part)
+            progress("predicting", done, len(dataset))
     assert logits is not None, "checks refuse empty splits"
     return logits
 

@@ -64,6 +64,37 @@ def code_problem(
     return f"{model!r} brings Python code of its own ({OWN_CODE}), which is not run; {way_out}"
 
 
+def model_settings(model: str) -> Mapping[str, Any]:
+    """Returns what the `config.json` of a folder or of a hub id holds; nothing if it is not there.
+
+    Only that file is read, or fetched.
+    """
+    if Path(model).is_dir():
+        return _settings(Path(model) / CONFIG)
+    from transformers import PreTrainedConfig
+
+    try:
+        found: Mapping[str, Any] = PreTrainedConfig.get_config_dict(model)[0]
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def layers_of(settings: Mapping[str, Any]) -> int | None:
+    """Returns how many layers a `config.json` tells of, or None."""
+    found = (settings.get(key) for key in ("num_hidden_layers", "n_layers", "n_layer"))
+    return next((layers for layers in found if isinstance(layers, int)), None)
+
+
+def classes_of(settings: Mapping[str, Any]) -> list[str]:
+    """Returns what the classifier of a `config.json` predicts, in order; nothing if it is none."""
+    if not any("SequenceClassification" in str(a) for a in settings.get("architectures") or ()):
+        return []
+    # transformers writes no names where there are two labels without any.
+    names = settings.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    return [str(names[key]) for key in sorted(names, key=int)]
+
+
 def _settings(file: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

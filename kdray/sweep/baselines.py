@@ -25,6 +25,7 @@ from kdray.sweep.trainable import Shared, run_stored
 from kdray.sweep.tuning import stopped_alike
 from kdray.sweep.watchdog import DYING_S
 from kdray.trial_folder import Failure, TrialSetup, load_setup, store_failed
+from kdray.waiting import progress
 
 # Seconds between two looks at the clock.
 LOOK_S = 1.0
@@ -124,10 +125,13 @@ class _Queue:
         for setup in missing:
             first.setdefault(self._key(setup), setup)
         self._waiting.extend((one, 1) for key, one in first.items() if key not in done)
+        total = len(self._waiting)
         try:
             while (self._waiting or self._running) and not self.is_late() and not self._full:
                 self._begin()
                 self._look()
+                left = len(self._waiting) + len(self._running)
+                progress("baselines", total - left, total)
         finally:
             for reference in self._running:
                 ray.cancel(reference, force=True)

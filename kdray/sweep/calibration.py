@@ -27,6 +27,7 @@ from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
 from kdray.training.stepper import Learner
+from kdray.waiting import during
 
 PROBE_S, PROBE_BATCHES = 2.0, 8
 STEP_S, WORTH_S, PATIENCE_S = 0.02, 600.0, 60.0
@@ -86,7 +87,8 @@ def measured_slot(
     if shortest_s(config, examples, trials, slot) < WORTH_S:
         return slot
     try:
-        rates = measure(config, unit, prepared)
+        with during("measuring slots"):
+            rates = measure(config, unit, prepared)
     except (ray.exceptions.RayError, KdrayError) as error:
         reason = str(error).strip().splitlines()[0]
         say(f"slots: not measured ({reason}); {slot.concurrent} trials side by side")

@@ -14,6 +14,7 @@ from pyarrow.fs import FileSelector, FileType, LocalFileSystem, copy_files
 
 from kdray.results.folder import write_file
 from kdray.sweep.object_store import Place
+from kdray.waiting import progress
 
 LAST = ("result.json", "verification.json", "training.sha256")
 # The only name of what is a file and no folder.
@@ -91,7 +92,8 @@ def _each(names: Iterable[str], do: Callable[[str], object]) -> None:
     count = sum(not is_last(name) for name in ordered)
     with ThreadPoolExecutor(_STREAMS) as streams:
         for part in (ordered[:count], ordered[count:]):
-            list(streams.map(do, part))
+            for done, _ in enumerate(streams.map(do, part), start=1):
+                progress("copying files", done, len(part))
 
 
 def _copy_up(file: Path, place: Place, name: str) -> None:

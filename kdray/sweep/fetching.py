@@ -21,6 +21,7 @@ from kdray.results.sending import MARK
 from kdray.sweep.following import Say, patiently
 from kdray.sweep.job_client import FailedError, JobClient
 from kdray.sweep.submitting import SentSweep, carried, in_shell
+from kdray.waiting import progress
 
 _POLL_S = 1.0
 
@@ -79,6 +80,7 @@ def _receive(client: JobClient, sent: SentSweep, archive: IO[bytes], say: Say) -
     while part < parts:
         head, content = _part(client, sent, own, part, say)
         parts, part = head["parts"], part + 1
+        progress("fetching the results", part, parts)
         archive.write(content)
         digest.update(content)
     if parts and digest.hexdigest() != head["archive"]:

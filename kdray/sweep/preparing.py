@@ -19,7 +19,11 @@ from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep.resources import alive_nodes
 from kdray.teacher.keeping import Place
+from kdray.waiting import heard_by, progress
 
+# A line, or what is done, how much of it, and of how much.
+Told = str | tuple[str, int, int]
+INTERVAL_S = 1.0
 _STORE = "object_store_memory"
 
 
@@ -55,11 +59,14 @@ def prepare_on_cluster(
         stream = iter(task.remote(config, place, int(cores)))
         while True:
             reference = next(stream)
-            line = ray.get(reference)
-            if line is None:
+            told = ray.get(reference)
+            if told is None:
                 # The node that prepared may be lost; the driver's own lives as long as the sweep.
                 return ray.put(ray.get(next(stream)))
-            say(line)
+            if isinstance(told, str):
+                say(told)
+            else:
+                progress(*told)
     except StopIteration:
         # Its node was lost with the teacher on disk: the task that took over had less to say.
         return prepare_on_cluster(config, folder, gpus, say)
@@ -105,25 +112,26 @@ def _prepared(config: SweepConfig, place: Place, say: Say) -> PreparedSweep:
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types
 def _prepare(
     config: SweepConfig, place: Place, threads: int
-) -> Iterator[str | PreparedSweep | None]:
-    """Yields lines of progress, then None, then the prepared sweep."""
+) -> Iterator[Told | PreparedSweep | None]:
+    """Yields lines and how far something has come, then None, then the prepared sweep."""
     torch.set_num_threads(max(1, threads))
-    lines: queue.Queue[str | None] = queue.Queue()
+    told: queue.Queue[Told | None] = queue.Queue()
     outcome: dict[str, Any] = {}
 
     def work() -> None:
         torch.set_num_threads(max(1, threads))
         try:
-            outcome["prepared"] = _prepared(config, place, lines.put)
+            with heard_by(lambda *far: told.put(far), INTERVAL_S):
+                outcome["prepared"] = _prepared(config, place, told.put)
         except BaseException as error:
             outcome["error"] = error
         finally:
-            lines.put(None)
+            told.put(None)
 
     thread = threading.Thread(target=work)
     thread.start()
-    while (line := lines.get()) is not None:
-        yield line
+    while (one := told.get()) is not None:
+        yield one
     thread.join()
     if "error" in outcome:
         raise outcome["error"]

@@ -41,6 +41,7 @@ from kdray.sweep.trainable import Shared
 from kdray.sweep.tuning import tune_trials
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
+from kdray.waiting import during, shown_on
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
 def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
     start, before = time.monotonic(), _earlier_seconds(folder)
     if not folder.verification_json.exists():
-        read_data(config)
+        with shown_on(console):
+            read_data(config)
     start_ray(launch.address)
     preload("mlflow", "kdray.reporting.report")
     if is_joined(launch.address) and "://" not in folder.address:
@@ -110,7 +112,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
     slot = past or choose_slot(config.resources, alive_nodes())
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):
-        with _begun(config, folder, launch, slot):
+        with _begun(config, folder, launch, slot), shown_on(console):
             if is_own_machine(launch.address):
                 prepared = prepare_here(config, folder, say)
             else:
@@ -123,7 +125,8 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
         record.open({"kdray": __version__, **flatten(dict(config.content))})
         if past is None:
-            slot = measured_slot(config, slot, prepared, trials, say)
+            with shown_on(console):
+                slot = measured_slot(config, slot, prepared, trials, say)
             write_provenance(config, folder, launch.command, slot)
         shared = _shared(config, folder, prepared, slot)
         done = folder.results()
@@ -138,8 +141,10 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         if complete and not searcher.halted and config.evaluation.baselines:
             # What is known so far, should the baselines take long or be cut off.
             tabulate(folder, record, before + time.monotonic() - start)
-            complete = run_baselines(config, shared, slot, begun, say)
-        summary = finish(config, folder, record, before + time.monotonic() - start, complete)
+            with shown_on(console):
+                complete = run_baselines(config, shared, slot, begun, say)
+        with shown_on(console), during("writing the report"):
+            summary = finish(config, folder, record, before + time.monotonic() - start, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     _check_fruits(config, folder, summary, complete)

@@ -12,6 +12,7 @@ from kdray.models.outputs import best_device, forward, with_attentions
 from kdray.teacher.cache import Plan
 from kdray.teacher.files import MappedFile
 from kdray.teacher.layout import Array, Layout, by_name, needs_of, sides_of
+from kdray.waiting import progress
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def compute_outputs(
     device, needs, layout = best_device(), needs_of(arrays), Layout.of(dataset.lengths)
     model = with_attentions(model.to(device).eval(), readable)
     too_large: set[str] = set()
+    done = 0
     with torch.inference_mode():
         for batch in sorted_batches(dataset, device):
             found = by_name(forward(model, batch.inputs, needs))
@@ -79,5 +81,7 @@ def compute_outputs(
                 if sides_of(name) and bool(stored.isinf().any()):
                     too_large.add(name)
                 layout.put(name, array, batch.rows, stored.cpu().numpy())
+            done += len(batch.rows)
+            progress("the teacher's outputs", done, len(dataset))
     with_attentions(model, False).cpu()
     return too_large

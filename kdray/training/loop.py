@@ -19,7 +19,9 @@ from kdray.models.recomputing import recomputing
 from kdray.training.meter import Meter, gradient_norms, shares
 from kdray.training.micro_batches import compute_gradient
 from kdray.training.stepper import Learner, Stepper
+from kdray.waiting import progress
 
+TRAINING = "training"
 ComputeTerms = Callable[[Batch, float], Mapping[str, Tensor]]
 # Returns true to end the training.
 AfterEpoch = Callable[["EpochTraining"], bool | None]
@@ -158,6 +160,7 @@ def train_side_by_side(
             ]
             if after_epoch(trained):
                 break
+    progress(TRAINING, 1, 1)
     for lane in lanes:
         lane.stepper.release()
 
@@ -195,6 +198,7 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
         terms = compute_gradient(stepper, some, partial(compute, index))
         stepper.step()
         meter.add(terms)
+        progress(TRAINING, epoch * len(order) + index + 1, options.epochs * len(order) + 1)
         yield
 
 

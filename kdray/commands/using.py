@@ -12,7 +12,6 @@ from rich.console import Console
 from kdray.commands.fronts import print_metrics
 from kdray.commands.reading import Asked, labelled_examples, unlabelled_texts
 from kdray.commands.speaking import print_json
-from kdray.commands.waiting import each
 from kdray.data.base import Examples
 from kdray.data.dataset import subset
 from kdray.data.tokenizing import encode
@@ -21,6 +20,7 @@ from kdray.evaluation.quality import quality
 from kdray.exporting.reading import Stored, open_student
 from kdray.models.inference import FloatArray, decide, probabilities
 from kdray.results.folder import write_text
+from kdray.waiting import each, shown_on
 
 _AT_ONCE = 512
 
@@ -76,8 +76,9 @@ def _logits(stored: Stored, examples: Examples) -> FloatArray:
     order = np.argsort(dataset.lengths, kind="stable")
     parts = np.array_split(order, range(_AT_ONCE, len(order), _AT_ONCE))
     logits = np.empty((len(examples), len(stored.labels.names)), np.float32)
-    for rows in each("texts read", parts, Console(stderr=True)):
-        logits[rows] = stored.logits(subset(dataset, rows))
+    with shown_on(Console(stderr=True)):
+        for rows in each("the student reads", parts):
+            logits[rows] = stored.logits(subset(dataset, rows))
     return logits
 
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from kdray.commands.spaces import validate_space
+from kdray.commands.speaking import Voice
 from kdray.config.sections import Evaluation
 from kdray.config.teachers import Teacher
 from kdray.data.base import Labels
@@ -27,7 +29,6 @@ from kdray.teacher.making import located, members
 from kdray.teachers import teacher_digest
 from kdray.training.course import Checkpoints
 from kdray.trial import TrialError, run_trial
-from kdray.validate import validate_space
 from tests.learnable import WORDS, write_data, write_teacher
 from tests.spaces import told
 from tests.tiny_sweep import merged, tiny_config, write_space
@@ -309,7 +310,7 @@ def test_validate_tries_an_ensemble_and_says_what_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = section(tmp_path, SINGLE) | {"distillation": {"method": "logit", "alpha": 0.7}}
-    validate_space(write_space(tmp_path, **changes, student={"layers": 1}), [])
+    validate_space(write_space(tmp_path, **changes, student={"layers": 1}), [], Voice())
     printed = capsys.readouterr().out
     assert "none, logit: ok" in printed
     assert "teacher: an ensemble of one (0.75) and other (0.25); layers, hidden states" in printed

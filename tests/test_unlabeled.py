@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from kdray import pupils
+from kdray.commands.spaces import validate_space
+from kdray.commands.speaking import Voice
 from kdray.config.sections import Evaluation
 from kdray.data.base import Labels
 from kdray.data.batches import Batch, make_batch
@@ -27,7 +29,6 @@ from kdray.teacher.keeping import Place
 from kdray.training.course import Checkpoints
 from kdray.training.losses import Truth
 from kdray.trial import Finished, run_trial
-from kdray.validate import validate_space
 from tests import tiny
 from tests.distillation.lesson import gradient
 from tests.learnable import texts, write_data, write_teacher
@@ -275,7 +276,9 @@ def test_a_text_a_line_is_no_pair() -> None:
 def test_validate_counts_them_and_says_what_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    validate_space(write_space(tmp_path, **section(tmp_path, SINGLE), student={"layers": 1}), [])
+    validate_space(
+        write_space(tmp_path, **section(tmp_path, SINGLE), student={"layers": 1}), [], Voice()
+    )
     printed = capsys.readouterr().out
     assert f"unlabeled: {MORE} examples" in printed
     assert "data.unlabeled: 2 texts that are in train, or twice in the file, are" in printed

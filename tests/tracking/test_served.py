@@ -152,6 +152,6 @@ def test_the_ui_shows_the_nested_runs_the_front_and_the_registered_model(
         page.screenshot(path=tmp_path / "front.png")
         page.goto(runs.partition("#")[0] + f"#/models/{folder.name}")
         see(page, "Version 1")
-        page.get_by_text("best", exact=True).first.wait_for(timeout=120_000)
+        page.get_by_text("@ best").first.wait_for(timeout=120_000)
         page.screenshot(path=tmp_path / "registry.png")
         browser.close()

@@ -39,10 +39,11 @@ def _student_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
     drawable = [checked_sections(sections)[0] for sections in sample_sections(config.space)]
     copied = [found["student"] for found in drawable if _is_copied(found["student"])]
     if not is_known(model.config):
-        wanted = {"pooling": "cls", "head": "linear"}
+        wanted = {"pooling": (None, "cls"), "head": ("linear",)}
         for key, usual in wanted.items():
-            if any(getattr(student, key) != usual for student in copied):
-                message = f"the teacher's model {unknown_family(model.config)}; leave it at {usual}"
+            if any(getattr(student, key) not in usual for student in copied):
+                way_out = f"leave it at {usual[-1]}"
+                message = f"the teacher's model {unknown_family(model.config)}; {way_out}"
                 yield Problem(f"student.{key}", message)
     again = any(found["training"].gradient_checkpointing for found in drawable)
     assistants = any(isinstance(found["regime"], Progressive) for found in drawable)

@@ -12,9 +12,11 @@ from kdray.data.dataset import Dataset
 from kdray.data.texts import Texts
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
+from kdray.evaluation.measure import Measured
 from kdray.metric_checks import check_measurable
 from kdray.models.building import ModelState, freeze
 from kdray.models.outputs import Needs
+from kdray.models.student import Student
 from kdray.pruning_checks import cautions, drawable_needs, reach_problems
 from kdray.reading import read_data
 from kdray.regime_checks import regime_problems
@@ -143,12 +145,13 @@ def assemble(
     verified = replace(verified, data_digest=data_digest(splits))
     check_measurable(config.objectives, config.constraints, verified.metrics)
     learnt = [_learnt(one.splits) for one in candidates]
+    stored = _with_thresholds(teachers, measured)
     pairs = [(teacher.model, teacher.tokenizer) for teacher in teachers]
     asked, cache = all_asked(pairs, learnt, verified, needs), config.teacher.cache
     if place.folder is None:
         outputs = keep_all(asked, cache, place)
     else:
-        with written_teacher(place.folder, pairs, verified) as staging:
+        with written_teacher(place.folder, stored, verified) as staging:
             write_predictions(staging, measured, splits, teachers[0].labels)
             outputs = keep_all(asked, cache, replace(place, staging=staging))
         note_outputs(place.folder, *outputs)
@@ -207,6 +210,12 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
     )
+
+
+def _with_thresholds(teachers: Sequence[Student], measured: Measured) -> list[Student]:
+    """Returns the teachers as they are stored: those of one are its own, an ensemble's are not."""
+    alone = len(teachers) == 1
+    return [replace(one, thresholds=measured.thresholds if alone else ()) for one in teachers]
 
 
 def _learnt(splits: Mapping[str, Dataset]) -> dict[str, Dataset]:

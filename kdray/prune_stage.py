@@ -15,14 +15,16 @@ import torch
 from kdray.config.sections import Head
 from kdray.models.building import (
     ModelState,
+    config_of,
     empty_model,
     has_own_code,
     keep_layers,
     load_classifier,
     new_classifier,
     thaw,
+    without_mean,
 )
-from kdray.models.classifier import change_classifier
+from kdray.models.classifier import Pooling, change_classifier, reads_mean
 from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable, PruningMethod
 from kdray.pruning.masking import MaskPruning
@@ -38,7 +40,8 @@ def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
     model, head = _initial_student(config, sweep), config.student.head
     hidden = head.hidden_size if isinstance(head, Head) else None
-    change_classifier(model, config.student.pooling, hidden)
+    inherited: Pooling = "mean" if reads_mean(config_of(sweep.teacher)) else "cls"
+    change_classifier(model, config.student.pooling or inherited, hidden)
     if config.student.embeddings == "frozen":
         model.get_input_embeddings().requires_grad_(False)
     return model
@@ -50,7 +53,8 @@ def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
         shape = options.architecture
         return new_classifier(shape, sweep.tokenizer, sweep.labels, sweep.max_length)
     if options.initial == "teacher_layers":
-        model = thaw(sweep.teacher)
+        own = without_mean(sweep.teacher) if options.pooling == "cls" else sweep.teacher
+        model = thaw(own)
     else:
         model, tokenizer = load_classifier(options.initial, "student.initial", sweep.labels, True)
         if tokenizer.get_vocab() != sweep.tokenizer.get_vocab():

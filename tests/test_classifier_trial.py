@@ -60,7 +60,7 @@ def test_it_learns_and_is_stored_as_measured(tmp_path: Path, family: str) -> Non
 def test_a_teacher_whose_family_cannot_is_told_of_before_it_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdray.preparation.fine_tune", None)
+    monkeypatch.setattr("kdray.teachers.fine_tune", None)
     again: dict[str, Any] = {"gradient_checkpointing": True}
     model = folder_of(tmp_path / "teacher", "albert")
     teacher = {"model": model, "architecture": None, "training": again}

@@ -86,8 +86,10 @@ class Student(Section):
     embeddings: Literal["trained", "frozen"] = Field(
         "trained", description="frozen: the word embeddings stay as they are, which is faster."
     )
-    pooling: Literal["cls", "mean"] = Field(
-        "cls", description="What is classified: the first position, or the mean of all real ones."
+    pooling: Literal["cls", "mean"] | None = Field(
+        None,
+        description="What is classified: the first position, or the mean of all real ones; null: "
+        "as its teacher does.",
     )
     head: Literal["linear"] | Head = Field(
         "linear", description="linear: as the family has it; {hidden_size: n}: two layers."

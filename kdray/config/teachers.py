@@ -61,6 +61,11 @@ class Teacher(Section):
     architecture: TeacherArchitecture = Field(
         default_factory=TeacherArchitecture, description="Shape of a teacher from scratch."
     )
+    pooling: Literal["cls", "mean"] = Field(
+        "cls",
+        description="What a teacher that is fine-tuned here classifies: the first position, as its "
+        "family has it, or the mean of all real ones, as sentence encoders are made for.",
+    )
     training: TeacherTraining | None = Field(
         default_factory=TeacherTraining, description="null: the model is fine-tuned already."
     )
@@ -113,4 +118,6 @@ class Teacher(Section):
     def _a_new_teacher_is_trained(self) -> "Teacher":
         if self.model is None and self.training is None:
             raise ValueError("a teacher without `model` must be trained; give one of the two")
+        if self.pooling == "mean" and self.training is None:
+            raise ValueError("`pooling: mean` is for a teacher that is fine-tuned (`training`)")
         return self

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
-from kdray.models.classifier import build_classifier
+from kdray.models.classifier import POOLING, build_classifier
 from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
 from kdray.models.sources import OWN_CODE, code_problem, folder_problem
 from kdray.waiting import during
@@ -113,6 +113,12 @@ def config_of(state: ModelState) -> Any:
     kind = get_class_from_dynamic_module(own, settings["_name_or_path"])
     kind.register_for_auto_class()
     return kind.from_dict(settings)
+
+
+def without_mean(state: ModelState) -> ModelState:
+    """Returns the state of a model that classifies by its first position."""
+    config = {key: value for key, value in state.config.items() if key != POOLING}
+    return replace(state, config=config)
 
 
 def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_length: int) -> Any:

@@ -56,11 +56,14 @@ def change_classifier(model: Any, pooling: Pooling, hidden: int | None) -> None:
         return
     if not is_known(model.config):
         raise ValueError(f"{type(model).__name__} {unknown_family(model.config)}")
-    if pooling == "mean":
+    by_mean = pooling == "mean" and not reads_mean(model.config)
+    if by_mean:
         setattr(model.config, POOLING, pooling)
     if hidden is not None:
         setattr(model.config, HEAD, hidden)
-    build_classifier(model)
+        _put_two_layers(model, hidden)
+    if by_mean:
+        _read_mean(model)
     for linear in _two_layers(model):
         nn.init.normal_(linear.weight, std=model.config.initializer_range)
         nn.init.zeros_(linear.bias)
@@ -70,11 +73,19 @@ def build_classifier(model: Any) -> None:
     """Gives a model that was just made the classifier that its configuration says, in place."""
     hidden = getattr(model.config, HEAD, None)
     if hidden is not None:
-        last = classification_layer(model)
-        name = next(name for name, module in model.named_modules() if module is last)
-        model.set_submodule(name, TwoLayers(last.in_features, hidden, last.out_features))
+        _put_two_layers(model, hidden)
     if reads_mean(model.config):
-        model.base_model.register_forward_hook(_pool, with_kwargs=True)
+        _read_mean(model)
+
+
+def _put_two_layers(model: Any, hidden: int) -> None:
+    last = classification_layer(model)
+    name = next(name for name, module in model.named_modules() if module is last)
+    model.set_submodule(name, TwoLayers(last.in_features, hidden, last.out_features))
+
+
+def _read_mean(model: Any) -> None:
+    model.base_model.register_forward_hook(_pool, with_kwargs=True)
 
 
 def reads_mean(config: Any) -> bool:

@@ -11,8 +11,10 @@ from kdray.data.base import Examples, Labels
 from kdray.data.batches import Batch
 from kdray.data.dataset import Dataset
 from kdray.data.tokenizing import train_tokenizer
+from kdray.errors import ConfigError, Problem
 from kdray.evaluation.quality import quality
 from kdray.models.building import load_classifier, new_classifier
+from kdray.models.classifier import change_classifier, is_known, unknown_family
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import best_device, forward
 from kdray.training.best import BestEpoch, is_over
@@ -69,6 +71,17 @@ def untrained_teacher(
         ConfigError: If `teacher.model` cannot be loaded or does not fit the data.
     """
     torch.manual_seed(seed)
+    model, tokenizer = _as_its_family_is(teacher, labels, examples, max_length)
+    if teacher.pooling == "mean" and not is_known(model.config):
+        message = f"the teacher's model {unknown_family(model.config)}; leave it at cls"
+        raise ConfigError([Problem("teacher.pooling", message)])
+    change_classifier(model, teacher.pooling, hidden=None)
+    return model, tokenizer
+
+
+def _as_its_family_is(
+    teacher: Teacher, labels: Labels, examples: Examples, max_length: int
+) -> tuple[Any, Any]:
     if isinstance(teacher.model, str):
         fresh = teacher.training is not None
         trusted = teacher.trust_remote_code

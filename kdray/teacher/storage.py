@@ -12,6 +12,7 @@ import numpy as np
 from kdray.data.base import Examples, Labels
 from kdray.data.dataset import Dataset
 from kdray.evaluation.measure import Measured
+from kdray.models.student import Student, save_student
 from kdray.results.folder import PREDICTIONS, TEXTS, TRUTH, SweepFolder, write_json, written_whole
 from kdray.teacher.outputs import TeacherOutputs
 from kdray.teacher.verify import Verified
@@ -19,14 +20,14 @@ from kdray.teacher.verify import Verified
 
 @contextmanager
 def written_teacher(
-    folder: SweepFolder, teachers: Sequence[tuple[Any, Any]], verified: Verified
+    folder: SweepFolder, teachers: Sequence[Student], verified: Verified
 ) -> Iterator[Path]:
     """Writes `teacher/` in one piece: it is there whole, with what the block adds, or not at all.
 
     Args:
         folder: The sweep's folder.
-        teachers: Model and tokenizer of each teacher: of one, in `teacher/` itself; of the members
-            of an ensemble, in `teacher/0`, `teacher/1` and so on.
+        teachers: The teacher, in `teacher/` itself; the members of an ensemble, in `teacher/0`,
+            `teacher/1` and so on. Each is stored as a student is.
         verified: What verification found.
 
     Yields:
@@ -37,9 +38,8 @@ def written_teacher(
     logging.disable_progress_bar()
     with written_whole(folder.teacher) as staging:
         places = member_folders(staging, len(teachers))
-        for place, (model, tokenizer) in zip(places, teachers, strict=True):
-            model.save_pretrained(place)
-            tokenizer.save_pretrained(place)
+        for place, teacher in zip(places, teachers, strict=True):
+            save_student(teacher, place)
         found = asdict(verified) | {"forward_examples": 0}
         write_json(staging / folder.verification_json.name, found)
         yield staging

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from kdray.models.student import Student
 from kdray.results.folder import SweepFolder
 from kdray.teacher.keeping import Place
 from kdray.teacher.storage import load_verified, note_outputs, written_teacher
@@ -28,8 +29,12 @@ def folder(tmp_path):
     return saved(folder)
 
 
+def teacher(tokenizer=None):
+    return Student(tiny.model(), tokenizer or tiny.tokenizer(), tiny.MULTI, 20)
+
+
 def saved(folder):
-    with written_teacher(folder, [(tiny.model(), tiny.tokenizer())], VERIFIED):
+    with written_teacher(folder, [teacher()], VERIFIED):
         return folder
 
 
@@ -96,7 +101,7 @@ def test_a_teacher_is_there_whole_or_not_at_all(tmp_path):
     folder, tokenizer = SweepFolder(tmp_path), SimpleNamespace(save_pretrained=full)
     with (
         pytest.raises(OSError, match="disk full"),
-        written_teacher(folder, [(tiny.model(), tokenizer)], VERIFIED),
+        written_teacher(folder, [teacher(tokenizer)], VERIFIED),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -106,7 +111,7 @@ def test_a_teacher_whose_outputs_fail_is_not_there(tmp_path):
     folder = SweepFolder(tmp_path)
     with (
         pytest.raises(FileExistsError),
-        written_teacher(folder, [(tiny.model(), tiny.tokenizer())], VERIFIED) as staging,
+        written_teacher(folder, [teacher()], VERIFIED) as staging,
     ):
         staging.mkdir()
     assert not list(tmp_path.iterdir())

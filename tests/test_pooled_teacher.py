@@ -1,0 +1,102 @@
+"""A teacher that classifies by the mean of all positions, as sentence encoders are made for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kdray.config.sections import Evaluation
+from kdray.config.teachers import Teacher
+from kdray.data.batches import make_batch
+from kdray.models.building import borrow, config_of
+from kdray.models.classifier import reads_mean
+from kdray.models.student import PACKED, load_student
+from kdray.preparation import PreparedSweep, prepare, rebuild
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig, TrialConfig, trial_config
+from kdray.teacher.keeping import Place
+from kdray.trial import run_trial
+from tests.tiny_sweep import tiny_config
+
+TRAINING = {"epochs": 1, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepConfig, SweepFolder, Any]:
+    """A sweep that was prepared with a teacher that reads the mean."""
+    root = tmp_path_factory.mktemp("pooled")
+    config = tiny_config(root, teacher={"pooling": "mean"})
+    folder = SweepFolder(root / "sweep")
+    return config, folder, prepare(config, place=Place(folder))
+
+
+def logits(sweep: PreparedSweep) -> Any:
+    test = sweep.splits["test"]
+    batch = make_batch(test, np.arange(len(test)), torch.device("cpu"))
+    with torch.no_grad():
+        return borrow(sweep.teacher)(**batch.inputs).logits
+
+
+def finished(sweep: PreparedSweep, **student: Any) -> Any:
+    return run_trial(trial(student), sweep)
+
+
+def trial(student: dict[str, Any]) -> TrialConfig:
+    rest = {"pruning": {"method": "none"}, "distillation": {"method": "logit"}}
+    sections = {"student": student, "training": TRAINING, **rest}
+    return trial_config(sections, Evaluation(), "macro_f1")
+
+
+def test_it_reads_every_position(pooled: Any) -> None:
+    assert reads_mean(config_of(pooled[2].teacher))
+
+
+def test_it_is_stored_so_that_plain_transformers_does_not_read_it_by_its_first_position(
+    pooled: Any,
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    assert (pooled[1].teacher / PACKED).exists()
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        AutoModelForSequenceClassification.from_pretrained(pooled[1].teacher)
+    assert reads_mean(load_student(pooled[1].teacher).model.config)
+
+
+def test_it_comes_back_from_its_folder_as_it_was(pooled: Any) -> None:
+    config, folder, sweep = pooled
+    again = rebuild(config, Place(folder))
+    assert torch.equal(logits(again), logits(sweep))
+    assert again.verified == sweep.verified
+
+
+@pytest.mark.parametrize(("asked", "mean"), [(None, True), ("mean", True), ("cls", False)])
+def test_a_student_classifies_as_its_teacher_unless_it_is_told_otherwise(
+    pooled: Any, asked: str | None, mean: bool
+) -> None:
+    student = finished(pooled[2], layers=1, pooling=asked).student
+    assert reads_mean(student.model.config) == mean
+
+
+def test_a_student_from_scratch_classifies_as_its_teacher_too(pooled: Any) -> None:
+    shape = {"layers": 1, "hidden_size": 8, "heads": 2, "intermediate_size": 8}
+    student = finished(pooled[2], initial="scratch", architecture=shape).student
+    assert reads_mean(student.model.config)
+
+
+def test_a_student_that_copies_all_layers_and_learns_nothing_says_what_its_teacher_says(
+    pooled: Any,
+) -> None:
+    from kdray.prune_stage import build_student
+
+    model = build_student(trial({"layers": None}), pooled[2])
+    test = pooled[2].splits["test"]
+    batch = make_batch(test, np.arange(len(test)), torch.device("cpu"))
+    with torch.no_grad():
+        assert torch.equal(model.eval()(**batch.inputs).logits, logits(pooled[2]))
+
+
+def test_a_teacher_that_is_not_trained_here_keeps_its_own_way() -> None:
+    with pytest.raises(ValidationError, match=r"`pooling: mean` is for a teacher that is fine-tun"):
+        Teacher.model_validate({"model": "x", "training": None, "pooling": "mean"})

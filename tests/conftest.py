@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from kdray.evaluation import efficiency
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from tests.tiny_sweep import ONE_BY_ONE, tiny_config
+
+# A script's background process ignores Ctrl-C, and so would all that a test presses it for.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Of a store on this machine; Ray's workers have the variables with which Ray was started.
 AWS = {

@@ -78,9 +78,16 @@ def _companions(
 def stopped_alike() -> Iterator[None]:
     """Lets SIGTERM, as a cluster's scheduler sends it, stop a sweep as Ctrl-C does."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop(*_: object) -> None:
+    # A script's background process ignores Ctrl-C, which is not meant for it; SIGTERM is.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)

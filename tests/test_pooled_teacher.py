@@ -1,5 +1,6 @@
 """A teacher that classifies by the mean of all positions, as sentence encoders are made for."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from kdray.config.sections import Evaluation
 from kdray.config.teachers import Teacher
+from kdray.data.base import Examples
 from kdray.data.batches import make_batch
 from kdray.models.building import borrow, config_of
 from kdray.models.classifier import reads_mean
@@ -17,7 +19,9 @@ from kdray.preparation import PreparedSweep, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.teacher.keeping import Place
+from kdray.teacher.making import untrained_teacher
 from kdray.trial import run_trial
+from tests import tiny
 from tests.tiny_sweep import tiny_config
 
 TRAINING = {"epochs": 1, "precision": "float32"}
@@ -100,3 +104,17 @@ def test_a_student_that_copies_all_layers_and_learns_nothing_says_what_its_teach
 def test_a_teacher_that_is_not_trained_here_keeps_its_own_way() -> None:
     with pytest.raises(ValidationError, match=r"`pooling: mean` is for a teacher that is fine-tun"):
         Teacher.model_validate({"model": "x", "training": None, "pooling": "mean"})
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_its_pooler_begins_by_passing_on_the_mean(tmp_path: Path, family: str) -> None:
+    model = tiny.model(tiny.MULTI, family=family, heads=4)
+    model.save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    section = Teacher.model_validate({"model": str(tmp_path), "pooling": "mean"})
+    begun, _ = untrained_teacher(section, tiny.MULTI, Examples((), np.zeros(0)), 20, seed=0)
+    ids, mask = torch.tensor([[2, 5, 6, 3, 0]]), torch.tensor([[1, 1, 1, 1, 0]])
+    with torch.no_grad():
+        output = begun.base_model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        mean = output.hidden_states[-1][:, :4].mean(1)
+    assert torch.allclose(output.pooler_output, torch.tanh(mean), atol=1e-6)

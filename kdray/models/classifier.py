@@ -69,6 +69,23 @@ def change_classifier(model: Any, pooling: Pooling, hidden: int | None) -> None:
         nn.init.zeros_(linear.bias)
 
 
+def forget_first_position(model: Any) -> None:
+    """Lets the pooler of an encoder that is given a new head begin by passing on what it is given.
+
+    A pretrained pooler was trained on first positions, or not at all. That of a sentence encoder
+    lets a sixth of what tells means apart through, and learns slowly. Families without a pooler
+    have a new layer in its place anyway.
+
+    Args:
+        model: A classifier, changed in place: y = tanh(W x + b) with W = 1, b = 0.
+    """
+    pooler = getattr(model.base_model, "pooler", None)
+    dense = pooler if isinstance(pooler, nn.Linear) else getattr(pooler, "dense", None)
+    if dense is not None:
+        nn.init.eye_(dense.weight)
+        nn.init.zeros_(dense.bias)
+
+
 def build_classifier(model: Any) -> None:
     """Gives a model that was just made the classifier that its configuration says, in place."""
     hidden = getattr(model.config, HEAD, None)

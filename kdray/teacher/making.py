@@ -14,7 +14,12 @@ from kdray.data.tokenizing import train_tokenizer
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.quality import quality
 from kdray.models.building import load_classifier, new_classifier
-from kdray.models.classifier import change_classifier, is_known, unknown_family
+from kdray.models.classifier import (
+    change_classifier,
+    forget_first_position,
+    is_known,
+    unknown_family,
+)
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import best_device, forward
 from kdray.training.best import BestEpoch, is_over
@@ -75,7 +80,9 @@ def untrained_teacher(
     if teacher.pooling == "mean" and not is_known(model.config):
         message = f"the teacher's model {unknown_family(model.config)}; leave it at cls"
         raise ConfigError([Problem("teacher.pooling", message)])
-    change_classifier(model, teacher.pooling, hidden=None)
+    if teacher.pooling == "mean":
+        change_classifier(model, teacher.pooling, hidden=None)
+        forget_first_position(model)
     return model, tokenizer
 
 

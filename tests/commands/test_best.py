@@ -1,5 +1,6 @@
 """`kdray best` on a real sweep."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_int8_leaves_measured_on_test_and_beside_torch(
         f"| macro_f1 on test | {rounded:.3f} | {torch:.3f} |" in (output / "README.md").read_text()
     )
 
-    monkeypatch.setattr(sys, "stdin", open_text(tmp_path, "you are lovely\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("you are lovely\n"))
     assert run(monkeypatch, "predict", output, "-", "--json") == 0
     (predicted,) = json.loads(capsys.readouterr().out)
     whole = kdray.load_student(swept.folder.student(trial_id)).probabilities(["you are lovely"])
@@ -130,9 +131,3 @@ def test_the_best_is_registered(
 ) -> None:
     assert run(monkeypatch, "best", swept.folder.root, "--register") == 0
     assert "registered: models:/tiny@best" in capsys.readouterr().out
-
-
-def open_text(folder: Path, text: str):  # type: ignore[no-untyped-def]
-    file = folder / "stdin.txt"
-    file.write_text(text, encoding="utf-8")
-    return file.open(encoding="utf-8")

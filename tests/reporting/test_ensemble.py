@@ -2,8 +2,7 @@
 
 import json
 
-from kdray.reporting.context import build_context
-from kdray.reporting.reading import read_sweep
+from kdray.reporting.report import report_context
 from kdray.reporting.summary import write_tables
 
 from .conftest import MakeSweep, completed, verification
@@ -26,7 +25,7 @@ def test_the_members_are_in_the_summary_and_the_report_says_what_the_teacher_is(
         {"model": "one", "weight": 0.75, "metrics": {"macro_f1": 0.7}},
         {"model": "other", "weight": 0.25, "metrics": {"macro_f1": 0.6}},
     ]
-    assert build_context([], summary | {"front": []}, read_sweep(folder))["teacher_read"] == (
+    assert report_context(folder)["notes"].endswith(
         "The teacher is an ensemble of 2: its quality is that of their mean probability, its size, "
         "time and parameters are the sum of theirs. Together they read 6,000 examples, once for "
         "all trials."

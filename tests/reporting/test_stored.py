@@ -135,7 +135,7 @@ def test_the_format_of_a_student_that_the_file_fixes_is_named_too(make_sweep: Ma
 
     assert "at 1.0 MB in float16: " in shown["headline"]
     assert re.search(r"25 % of its size in float16", shown["headline"])
-    assert "int8" not in shown["stored"]
+    assert "int8" not in shown["notes"]
 
 
 def test_float32_is_not_named_in_the_headline():

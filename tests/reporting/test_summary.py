@@ -84,7 +84,7 @@ def test_feasible_column_is_there_with_constraints_and_filled_for_completed_tria
 
     table = read_trials(folder)
 
-    assert table.columns[11] == "feasible"
+    assert table.columns[12] == "feasible"
     assert table["feasible"].tolist()[:2] == [False, True]
     assert table["feasible"].isna().tolist() == [False, False, True, True]
 

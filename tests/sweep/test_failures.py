@@ -67,7 +67,7 @@ DEEDS = {
 def failing(output: Path, cluster: None) -> Failing:
     """A sweep in which nearly every trial fails, each in its own way; the first is in the way."""
     search = {"trial_timeout_s": TIMEOUT_S, "checkpoint_interval_s": 0}
-    config, folder = planned(output, "failing", DEEDS, **search)
+    config, folder = planned(output, "misbehaving", DEEDS, **search)
     config = replace(config, space=config.space | {"training": {"epochs": 4}})
     return config, folder, swept(config, folder)
 

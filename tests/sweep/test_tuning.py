@@ -13,11 +13,11 @@ from kdray.sweep.tuning import stopped_alike
 def test_sigterm_stops_a_sweep_also_where_ctrl_c_is_ignored(
     ctrl_c: Callable[..., object] | signal.Handlers,
 ) -> None:
-    before = signal.signal(signal.SIGINT, ctrl_c)
+    before, terminated = signal.signal(signal.SIGINT, ctrl_c), signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(KeyboardInterrupt), stopped_alike():
             os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) == terminated
         assert signal.getsignal(signal.SIGINT) == ctrl_c
     finally:
         signal.signal(signal.SIGINT, before)

@@ -9,7 +9,11 @@ from typing import Any
 import ray
 from ray.exceptions import AuthenticationError, RayError
 
+from kdray.errors import SweepError
 from kdray.sweep.joining import ADDRESS, WANTS_TOKEN, joined_address, no_cluster
+
+# How often Ray's start on this machine is tried.
+TRIES = 3
 
 
 def start_ray(address: str | None) -> None:
@@ -17,26 +21,45 @@ def start_ray(address: str | None) -> None:
 
     Raises:
         ConfigError: If there is no cluster at the address, or it cannot be joined.
+        SweepError: If Ray does not start here.
     """
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
     joined = joined_address(address)
-    local: dict[str, Any] = {} if joined else {"include_dashboard": False}
+    settings: dict[str, Any] = {
+        # Without an address Ray would join whatever cluster was last started on this machine.
+        "address": joined or "local",
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": variables},
+    }
     try:
-        ray.init(
-            # Without an address Ray would join whatever cluster was last started on this machine.
-            address=joined or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": variables},
-            **local,
-        )
+        if joined:
+            ray.init(**settings)
+        else:
+            _start_here(settings | {"include_dashboard": False})
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
         if joined is None:
             raise
         raise no_cluster(joined, _reason(error)) from None
+
+
+def _start_here(settings: dict[str, Any]) -> None:
+    """Starts Ray on this machine; on a busy one its half a minute is sometimes too short."""
+    for left in reversed(range(TRIES)):
+        try:
+            ray.init(**settings)
+        except Exception as error:  # Ray raises no narrower one
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if not left:
+                message = f"Ray did not start on this machine in {TRIES} tries; is it very busy?"
+                raise SweepError(message) from error
+        else:
+            return
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from kdray.data.base import Labels
@@ -27,7 +26,7 @@ from kdray.evaluation.quality import best_constant
 from kdray.family_checks import check_family
 from kdray.models.building import ModelState, load_classifier
 from kdray.models.outputs import NOTHING, Needs, best_device
-from kdray.models.student import PACKED, Student, load_student, stored_mb
+from kdray.models.student import Student, stored_mb
 from kdray.reading import Data
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -126,14 +125,7 @@ def load_teachers(
     """
     trusted = config.teacher.trust_remote_code
     places = member_folders(folder.teacher, len(config.teacher.shares))
-    return [_loaded(place, labels, trusted) for place in places]
-
-
-def _loaded(place: Path, labels: Labels, trusted: bool) -> tuple[Any, Any]:
-    if (place / PACKED).exists():
-        stored = load_student(place, trusted)
-        return stored.model, stored.tokenizer
-    return load_classifier(str(place), "teacher", labels, False, trusted)
+    return [load_classifier(str(place), "teacher", labels, False, trusted) for place in places]
 
 
 def examined(

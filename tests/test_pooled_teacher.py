@@ -8,6 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from kdray.commands.spaces import validate_space
+from kdray.commands.speaking import Voice
 from kdray.config.sections import Evaluation
 from kdray.config.teachers import Teacher
 from kdray.data.base import Examples
@@ -73,6 +75,16 @@ def test_it_comes_back_from_its_folder_as_it_was(pooled: Any) -> None:
     again = rebuild(config, Place(folder))
     assert torch.equal(logits(again), logits(sweep))
     assert again.verified == sweep.verified
+
+
+def test_it_teaches_another_sweep_and_validate_takes_it(
+    pooled: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = {"model": str(pooled[1].teacher), "architecture": None}
+    again = prepare(tiny_config(tmp_path, "teacher.training=null", teacher=teacher))
+    assert torch.equal(logits(again), logits(pooled[2]))
+    validate_space(tmp_path / "space.yaml", ["teacher.training=null"], Voice())
+    assert "logit: ok" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("asked", "mean"), [(None, True), ("mean", True), ("cls", False)])

@@ -17,13 +17,18 @@ from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
 from kdray.models.classifier import POOLING, build_classifier
 from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
-from kdray.models.sources import OWN_CODE, code_problem, folder_problem
+from kdray.models.sources import OWN_CODE, check_source
 from kdray.waiting import during
 
 BERT_RANGE, BERT_WIDTH = 0.02, 768
 _PROBLEM_TYPES = {
     "multi_label": "multi_label_classification",
     "single_label": "single_label_classification",
+}
+# What else than other labels helps, by whether the model is in kdray's own format.
+_OTHERWISE = {
+    False: "fine-tune it (teacher.training)",
+    True: "take one with a model.safetensors: a student in kdray's own format gets no new head",
 }
 
 
@@ -148,8 +153,10 @@ def load_classifier(
 ) -> tuple[Any, Any]:
     """Loads a sequence classifier and its tokenizer from a folder or the hub, in float32.
 
+    A student in kdray's own format keeps the way in which it classifies, and its head.
+
     Args:
-        model: Folder or hub id.
+        model: Folder or hub id; a stored student too.
         key: The dotted key that named it, for messages.
         labels: What it must predict.
         new_head: Whether a classifier of another size or other labels gets a new head.
@@ -157,35 +164,55 @@ def load_classifier(
 
     Raises:
         ConfigError: If it cannot be loaded, has code of its own that is not trusted, or has other
-            labels than the data.
+            labels than the data and gets no new head.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils import logging
 
+    from kdray.models.student import PACKED  # a student is made of what is here
+
     logging.disable_progress_bar()
+    own_format = (Path(model) / PACKED).exists()
     settings = label_settings(labels) if new_head else {}
     try:
-        _check_source(model, key, trusted)
+        check_source(model, key, trusted)
         with during(f"loading {Path(model).name}"):
-            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=bool(trusted))
-            loaded = AutoModelForSequenceClassification.from_pretrained(
-                model,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=new_head,
-                use_safetensors=True,
-                trust_remote_code=bool(trusted),
-                **settings,
-            )
+            if own_format:
+                loaded, tokenizer = _read_student(model, bool(trusted))
+            else:
+                loaded, tokenizer = _read_plain(model, bool(trusted), settings)
     except ConfigError:
         raise
     except Exception as error:  # a damaged folder makes transformers raise many kinds
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError([Problem(key, f"{model!r} cannot be loaded: {reason}")]) from error
     _check_vocabulary(loaded, tokenizer, key, model)
-    if not new_head:
-        _check_labels(loaded.config, key, model, labels)
+    if own_format or not new_head:
+        _check_labels(loaded.config, labels, f"{model!r}", key, _OTHERWISE[own_format])
         loaded.config.update(label_settings(labels))
     return loaded.eval(), tokenizer
+
+
+def _read_student(model: str, trusted: bool) -> tuple[Any, Any]:
+    from kdray.models.student import load_student
+
+    student = load_student(model, trusted)
+    return student.model, student.tokenizer
+
+
+def _read_plain(model: str, trusted: bool, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Returns a model that transformers knows; with settings, of labels, its head may be new."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=trusted)
+    loaded = AutoModelForSequenceClassification.from_pretrained(
+        model,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=bool(settings),
+        use_safetensors=True,
+        trust_remote_code=trusted,
+        **settings,
+    )
+    return loaded, tokenizer
 
 
 def label_settings(labels: Labels) -> dict[str, Any]:
@@ -245,19 +272,6 @@ def spaced(count: int, total: int) -> list[int]:
     return [math.ceil(i * total / count) for i in range(1, count + 1)]
 
 
-def _check_source(model: str, key: str, trusted: bool | None) -> None:
-    from transformers import PreTrainedConfig
-    from transformers.models.auto.tokenization_auto import get_tokenizer_config
-
-    if Path(model).is_dir():
-        message = folder_problem(Path(model), trusted)
-    else:
-        config = PreTrainedConfig.get_config_dict(model)[0]
-        message = code_problem(model, config, get_tokenizer_config(model), trusted)
-    if message:
-        raise ConfigError([Problem(key, message)])
-
-
 def _check_vocabulary(loaded: Any, tokenizer: Any, key: str, model: str) -> None:
     rows = loaded.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
@@ -265,12 +279,12 @@ def _check_vocabulary(loaded: Any, tokenizer: Any, key: str, model: str) -> None
         raise ConfigError([Problem(key, message)])
 
 
-def _check_labels(config: Any, key: str, model: str, labels: Labels) -> None:
+def _check_labels(config: Any, labels: Labels, name: str, key: str, otherwise: str) -> None:
     found = [str(config.id2label[index]) for index in sorted(config.id2label)]
     unnamed = found == [f"LABEL_{index}" for index in range(len(found))]
     if len(found) != len(labels.names) or not (unnamed or found == list(labels.names)):
         message = (
-            f"{model!r} predicts {found}, but the data have {list(labels.names)}, in this order; "
-            "put data.labels in the teacher's order, or fine-tune it (teacher.training)"
+            f"{name} predicts {found}, but the data have {list(labels.names)}, in this order; "
+            f"put data.labels in the model's order, or {otherwise}"
         )
         raise ConfigError([Problem(key, message)])

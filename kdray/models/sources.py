@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kdray.errors import ConfigError, Problem
+
 CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
 OWN_CODE = "auto_map"
 # Formats that hold pickles, or that transformers does not read any more.
@@ -17,6 +19,30 @@ _OTHER_WEIGHTS = (
     "tf_model.h5",
     "*.msgpack",
 )
+
+
+def check_source(model: str, key: str, trusted: bool | None) -> None:
+    """Checks what a model is loaded from; nothing in it is run or unpickled here.
+
+    Args:
+        model: Folder or hub id.
+        key: The dotted key that named it.
+        trusted: As in `code_problem`.
+
+    Raises:
+        ConfigError: If it has no safetensors, or code of its own that is not trusted.
+        OSError: If there is no such model.
+    """
+    from transformers import PreTrainedConfig
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    if Path(model).is_dir():
+        message = folder_problem(Path(model), trusted)
+    else:
+        config = PreTrainedConfig.get_config_dict(model)[0]
+        message = code_problem(model, config, get_tokenizer_config(model), trusted)
+    if message:
+        raise ConfigError([Problem(key, message)])
 
 
 def folder_problem(folder: Path, trusted: bool | None) -> str:

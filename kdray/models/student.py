@@ -80,10 +80,11 @@ class Student:
         return [[names[index] for index in np.flatnonzero(row)] for row in decided]
 
 
-def stored_tensors(student: Student) -> tuple[str, dict[str, torch.Tensor]]:
-    """Returns the name of the weights' file and the tensors that go into it."""
+def stored_tensors(student: Student, packed: bool = True) -> tuple[str, dict[str, torch.Tensor]]:
+    """Returns the name of the weights' file and the tensors that go into it; see `save_student`."""
     state = {name: tensor.detach().cpu() for name, tensor in student.model.state_dict().items()}
-    stored = pack(to_format(state, student.number_format))
+    stored = to_format(state, student.number_format)
+    stored = pack(stored) if packed else stored
     own = any(hasattr(student.model.config, key) for key in OWN_KEYS)
     plain = stored.keys() == state.keys() and not own
     return PLAIN if plain else PACKED, stored
@@ -94,12 +95,14 @@ def stored_mb(student: Student) -> float:
     return len(save(stored_tensors(student)[1], {"format": "pt"})) / 1e6
 
 
-def save_student(student: Student, folder: Path) -> float:
+def save_student(student: Student, folder: Path, packed: bool = True) -> float:
     """Writes weights, configuration, tokenizer and card; the student is not changed.
 
     Args:
         student: What to store.
         folder: Made if it is not there.
+        packed: Whether sparse matrices are stored as bit masks, which plain transformers does not
+            read; a teacher's are not.
 
     Returns:
         The size of the weights' file in MB (10^6 bytes).
@@ -107,7 +110,7 @@ def save_student(student: Student, folder: Path) -> float:
     from transformers.dynamic_module_utils import custom_object_save
 
     folder.mkdir(parents=True, exist_ok=True)
-    name, tensors = stored_tensors(student)
+    name, tensors = stored_tensors(student, packed)
     for stale in {PLAIN, PACKED} - {name}:
         (folder / stale).unlink(missing_ok=True)
     save_file(tensors, folder / name, {"format": "pt"})

@@ -87,7 +87,11 @@ class SweepFolder:
 
     @property
     def teacher(self) -> Path:
-        """The prepared teacher, loadable with `from_pretrained`; an ensemble: of each member."""
+        """The prepared teacher, stored as a student is; an ensemble: of each member.
+
+        `kdray.load_student` loads it; `from_pretrained` too where it classifies by its family's
+        way (`teacher.pooling: cls`).
+        """
         return self.root / "teacher" / self.member
 
     @property

@@ -1,4 +1,4 @@
-"""The prepared teacher on disk: a plain transformers folder, and what is known of it."""
+"""The prepared teacher on disk, for plain transformers where it can be, and what is known of it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,8 @@ def written_teacher(
     Args:
         folder: The sweep's folder.
         teachers: The teacher, in `teacher/` itself; the members of an ensemble, in `teacher/0`,
-            `teacher/1` and so on. Each is stored as a student is.
+            `teacher/1` and so on. Each is stored as a student is, but not packed: plain
+            transformers reads one that classifies by its family's way.
         verified: What verification found.
 
     Yields:
@@ -39,7 +40,7 @@ def written_teacher(
     with written_whole(folder.teacher) as staging:
         places = member_folders(staging, len(teachers))
         for place, teacher in zip(places, teachers, strict=True):
-            save_student(teacher, place)
+            save_student(teacher, place, packed=False)
         found = asdict(verified) | {"forward_examples": 0}
         write_json(staging / folder.verification_json.name, found)
         yield staging

@@ -15,6 +15,8 @@ from kdray.models.building import (
     spaced,
     thaw,
 )
+from kdray.models.classifier import change_classifier
+from kdray.models.student import CARD, PACKED, Student, load_student, save_student
 from tests import tiny
 
 IDS = torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]])
@@ -217,3 +219,35 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tmp_path):
     model.resize_token_embeddings(30)
     with pytest.raises(ConfigError, match="tokenizer has 64 tokens, but it embeds only 30"):
         load_classifier(saved(model, tmp_path), "teacher.model", tiny.MULTI, False)
+
+
+def stored(folder, labels=tiny.MULTI):
+    """A student in kdray's own format: it reads the mean, through two layers, in int8."""
+    model = tiny.model(labels)
+    change_classifier(model, "mean", hidden=6)
+    save_student(Student(model, tiny.tokenizer(), labels, 24, number_format="int8"), folder)
+    assert (folder / PACKED).exists()
+    return str(folder)
+
+
+@pytest.mark.parametrize("new_head", [False, True])
+def test_a_stored_student_is_a_classifier_as_it_is(new_head, tmp_path):
+    loaded, tokenizer = load_classifier(stored(tmp_path), "teacher.model", tiny.MULTI, new_head)
+    assert torch.equal(logits(loaded), logits(load_student(tmp_path).model))
+    assert torch.equal(logits(thaw(freeze(loaded))), logits(loaded))
+    assert not loaded.training
+    assert tokenizer("you")["input_ids"] == tiny.tokenizer()("you")["input_ids"]
+
+
+@pytest.mark.parametrize("new_head", [False, True])
+def test_a_stored_student_with_other_labels_gets_no_new_head(new_head, tmp_path):
+    folder = stored(tmp_path, Labels(("yes", "no"), "single_label"))
+    with pytest.raises(ConfigError, match=r"teacher\.model.*in this order.*gets no new head"):
+        load_classifier(folder, "teacher.model", tiny.MULTI, new_head)
+
+
+def test_a_stored_student_whose_card_is_gone_is_a_problem_of_its_key(tmp_path):
+    folder = stored(tmp_path)
+    (tmp_path / CARD).unlink()
+    with pytest.raises(ConfigError, match=r"teacher\.model: .*cannot be loaded: .*kdray\.json"):
+        load_classifier(folder, "teacher.model", tiny.MULTI, False)

@@ -14,7 +14,7 @@ import torch
 from kdray.errors import ConfigError
 from kdray.models.building import borrow, freeze, keep_layers, load_classifier, thaw
 from kdray.models.sources import folder_problem
-from kdray.models.student import Student, load_student, save_student
+from kdray.models.student import PACKED, Student, load_student, save_student
 from tests import tiny
 
 CODE = """
@@ -175,3 +175,14 @@ def test_a_damaged_folder_is_a_problem_of_its_key(
 ) -> None:
     (stored(tmp_path / "model") / name).write_bytes(content)
     assert "cannot be loaded: " in told(tmp_path / "model", False)
+
+
+def test_a_stored_student_with_code_can_teach_only_if_it_is_trusted(tmp_path: Path) -> None:
+    model = load(with_code(tmp_path / "model"), True)
+    with torch.no_grad():
+        next(model.parameters()).zero_()  # sparse, so it is stored in kdray's own format
+    student = Student(model, tiny.tokenizer(), tiny.MULTI, 24)
+    save_student(student, tmp_path / "student")
+    assert (tmp_path / "student" / PACKED).exists()
+    assert "set teacher.trust_remote_code: true" in told(tmp_path / "student", False)
+    assert type(load(tmp_path / "student", True)).__name__ == "OwnModel"

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdray.models.student import Student
+from kdray.models.student import PLAIN, Student, stored_mb
 from kdray.results.folder import SweepFolder
 from kdray.teacher.keeping import Place
 from kdray.teacher.storage import load_verified, note_outputs, written_teacher
@@ -50,6 +50,20 @@ def test_the_stored_teacher_is_a_plain_transformers_folder(folder):
         assert torch.equal(loaded.state_dict()[name], tensor)
     tokenizer = AutoTokenizer.from_pretrained(folder.teacher)
     assert tokenizer("you are")["input_ids"] == tiny.tokenizer()("you are")["input_ids"]
+
+
+def test_a_sparse_teacher_is_a_plain_transformers_folder_too_and_measured_packed(tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    sparse, folder = teacher(), SweepFolder(tmp_path / "sweep")
+    with torch.no_grad():
+        sparse.model.get_input_embeddings().weight.mul_(0)
+    with written_teacher(folder, [sparse], VERIFIED):
+        pass
+    loaded = AutoModelForSequenceClassification.from_pretrained(folder.teacher)
+    for name, tensor in sparse.model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    assert stored_mb(sparse) < (folder.teacher / PLAIN).stat().st_size / 1e6
 
 
 def test_what_verification_found_comes_back_as_it_was(folder):

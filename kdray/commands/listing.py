@@ -16,7 +16,7 @@ from kdray.reporting.formats import MISSING, measured, short
 from kdray.results.folder import SweepFolder
 from kdray.sweep.lock import held
 
-COLUMNS = ("sweep", "state", "trials", "front", "best", "MB", "--clean frees", "last at work")
+COLUMNS = ("sweep", "state", "trials", "front", "headline", "MB", "--clean frees", "last at work")
 
 
 def list_sweeps(runs: str, clean: bool = False, as_json: bool = False) -> None:

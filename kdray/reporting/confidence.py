@@ -1,112 +1,112 @@
-"""What other seeds say of the front: means with intervals, and whether the winner was only lucky.
+"""What other seeds say of the front: means with intervals, and whether the knee was only lucky.
 
-It is told from `confirmation.json`, which `kdray confirm` writes.
+It is told from `confirmation.json`, which `kdray confirm` writes, in the words of `kdray confirm`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from kdray.reporting.confirmation import Interval, interval_of
+from kdray.reporting.charts.base import Read
+from kdray.reporting.confirmation import Interval, Judged, interval_of, means, verdict
 from kdray.reporting.formats import MISSING, is_missing, measured
-from kdray.reporting.headline import Row, choose
 from kdray.reporting.objectives import objective
-from kdray.reporting.pareto import Direction, non_dominated
-from kdray.reporting.students import Student, quality_of
+from kdray.reporting.students import Student, front_of, knee_of, quality_of
+from kdray.reporting.summary import front_ids
 from kdray.reporting.tables import Table
+from kdray.results.feasibility import is_feasible
+from kdray.results.records import TrialResult
+
+Runs = Sequence[Mapping[str, Any]]
 
 
 def confirmed(student: Student, metric: str) -> Interval | None:
     """Returns what a student reaches with other seeds in a metric; None if that is not known."""
-    file = student.sweep.folder.confirmation_json
-    if not file.is_file():
-        return None
-    trials = json.loads(file.read_text(encoding="utf-8"))["trials"]
-    found = interval_of(trials.get(student.row["trial_id"], []), metric)
+    runs = _trials(student.sweep).get(student.row["trial_id"], [])
+    found = interval_of(runs, metric)
     return found if found.runs else None
 
 
-def confidence(front: Sequence[Student], chosen: Student | None) -> dict[str, Any] | None:
+def confidence(front: Sequence[Student]) -> dict[str, Any] | None:
     """Returns the report's section on other seeds, or None if none were tried.
 
     Args:
-        front: The students on the front.
-        chosen: The one that the headline speaks of.
+        front: The students on the front, of one sweep or of several.
 
     Returns:
-        `table`, and `says`: whether the winner keeps its place.
+        `table`, and `says`: whether the knee of each sweep's own front keeps its place.
     """
-    if chosen is None:
+    if not any(confirmed(it, quality_of(it.sweep)) for it in front):
         return None
-    metric = quality_of(chosen.sweep)
-    known = {it.id: found for it in front if (found := confirmed(it, metric)) is not None}
-    if not known:
-        return None
-    objectives = chosen.sweep.config["objectives"]
-    again = [it for it in front if it.id in known]
-    rows = {it.id: _mean_row(it, objectives) for it in again}
-    points = [[rows[it.id][name] for name in objectives] for it in again]
-    mask = np.asarray(non_dominated(points, list(objectives.values())))
-    kept = [it for it, is_on in zip(again, mask, strict=True) if is_on]
-    return {
-        "table": _table(front, chosen, kept, metric),
-        "says": _verdict(chosen, [rows[it.id] for it in kept], kept, known),
+    sweeps = {it.place: it.sweep for it in front}
+    told = {
+        place: _verdict(sweep)
+        for place, sweep in sorted(sweeps.items())
+        if sweep.folder.confirmation_json.is_file()
     }
+    several = len(sweeps) > 1
+    says = [f"{sweeps[n].folder.name}: {said}" if several else said for n, said in told.items()]
+    return {"table": _table(front, _kept(front)), "says": " ".join(says)}
 
 
-def _mean_row(student: Student, objectives: Mapping[str, Direction]) -> Row:
-    means = {name: confirmed(student, name) for name in objectives}
-    return {**student.row, **{name: it.mean for name, it in means.items() if it is not None}}
+def _trials(sweep: Read) -> dict[str, Runs]:
+    file = sweep.folder.confirmation_json
+    if not file.is_file():
+        return {}
+    found: dict[str, Runs] = json.loads(file.read_text(encoding="utf-8"))["trials"]
+    return found
 
 
-def _verdict(
-    chosen: Student, rows: Sequence[Row], kept: Sequence[Student], known: Mapping[str, Interval]
-) -> str:
-    """Whether the same rule, asked of the means, takes the same student."""
-    if chosen.id not in known:
-        return f"Trial {chosen.id} was not trained again, so its place is not confirmed."
-    sweep, metric = chosen.sweep, quality_of(chosen.sweep)
-    winner = choose(rows, sweep.summary["teacher"], sweep.config["objectives"])
-    new = kept[next(n for n, row in enumerate(rows) if row is winner)]
-    mine, its = known[chosen.id], known[new.id]
-    seeds = f"{mine.runs} other seed{'s' if mine.runs > 1 else ''}"
-    before = f"{measured(metric, chosen.row[metric])} with the seed of the sweep"
-    if new.id == chosen.id:
+def _verdict(sweep: Read) -> str:
+    """What `kdray confirm` says of a sweep's own front."""
+    front, trials = front_of([sweep]), _trials(sweep)
+    without = [it.id for it in front if not trials.get(it.id)]
+    if without:
+        ids, were = ", ".join(without), "was" if len(without) == 1 else "were"
         return (
-            f"Trial {chosen.id} keeps its place: with {seeds} it is still the one to take, at "
-            f"{with_interval(metric, mine)} {objective(metric).label} on validation ({before})."
+            f"Trial {knee_of(front).id}, the knee of the front, is not confirmed, as {ids} "
+            f"{were} not trained again: go on with `kdray confirm`."
         )
-    apart = "overlap: seeds alone may decide" if _overlap(mine, its) else "do not overlap"
-    return (
-        f"Trial {chosen.id} loses its place: with {seeds} it reaches {with_interval(metric, mine)} "
-        f"{objective(metric).label} on validation ({before}), and trial {new.id} would be taken, "
-        f"with {with_interval(metric, its)}. The two intervals {apart}."
-    )
+    config, metric = sweep.config, quality_of(sweep)
+    names = {metric, *config["objectives"]}
+    known = [{n: float(it.row[n]) for n in names if not is_missing(it.row.get(n))} for it in front]
+    results = [
+        TrialResult(it.id, "completed", metrics=metrics)
+        for it, metrics in zip(front, known, strict=True)
+    ]
+    judged = Judged(results, config["objectives"], config.get("constraints") or {}, metric)
+    return verdict(judged, trials).said
 
 
-def _table(
-    front: Sequence[Student], chosen: Student, kept: Sequence[Student], metric: str
-) -> Table:
+def _kept(front: Sequence[Student]) -> set[str]:
+    """The students that are on the front of the means, by what the report calls them."""
+    found = {it.id: means(_trials(it.sweep).get(it.row["trial_id"], [])) for it in front}
+    results = [
+        TrialResult(it.id, "completed", metrics=found[it.id])
+        for it in front
+        if is_feasible(found[it.id], it.sweep.config.get("constraints") or {})
+    ]
+    return set(front_ids(results, front[0].sweep.config["objectives"]))
+
+
+def _table(front: Sequence[Student], kept: set[str]) -> Table:
+    metric = quality_of(front[0].sweep)
     label = objective(metric).label
     heads = ["trial", f"{label}, sweep's seed", f"{label}, validation", f"{label}, test"]
     heads += ["size (MB)", "seeds", "still on the front"]
+    knees = {it.place: knee_of(front_of([it.sweep])).row["trial_id"] for it in front}
     rows = []
     for it in front:
         found = [confirmed(it, name) for name in (metric, f"test_{metric}", "size_mb")]
         metrics = (metric, metric, "size_mb")
         told = [with_interval(name, one) for name, one in zip(metrics, found, strict=True)]
         seeds = MISSING if found[0] is None else str(found[0].runs)
-        still = MISSING if found[0] is None else "yes" if it in kept else "no"
+        still = MISSING if found[0] is None else "yes" if it.id in kept else "no"
         cells = [it.id, measured(metric, it.row[metric]), *told, seeds, still]
-        rows.append({"kind": "chosen" if it is chosen else "", "cells": cells})
+        is_knee = it.row["trial_id"] == knees[it.place]
+        rows.append({"kind": "chosen" if is_knee else "", "cells": cells})
     columns = [{"name": name, "numeric": 0 < n < 6} for n, name in enumerate(heads)]
     return {"columns": columns, "rows": rows}
-
-
-def _overlap(one: Interval, other: Interval) -> bool:
-    return abs(one.mean - other.mean) <= half(one) + half(other)
 
 
 def half(found: Interval) -> float:

@@ -125,6 +125,9 @@ def interval(values: Sequence[float]) -> Interval:
     count = len(finite)
     if count < 2:
         return Interval(float(finite[0]) if count else math.nan, math.nan, count)
+    if np.ptp(finite) == 0:
+        # As a size: the rounding of its mean is no spread.
+        return Interval(float(finite[0]), 0.0, count)
     quantile = stdtrit(count - 1, (1 + CONFIDENCE) / 2)
     half = quantile * finite.std(ddof=1) / math.sqrt(count)
     return Interval(float(finite.mean()), float(half), count)
@@ -141,6 +144,12 @@ def interval_of(runs: Sequence[Mapping[str, Any]], metric: str) -> Interval:
     return interval([metrics[metric] for metrics in completed if metric in metrics])
 
 
+def means(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the mean of every metric that was measured over the completed runs of one trial."""
+    names = {name for run in runs for name in run.get("metrics", {})}
+    return {name: interval_of(runs, name).mean for name in names}
+
+
 def verdict(judged: Judged, trials: Mapping[str, Sequence[Mapping[str, Any]]]) -> Verdict:
     """Returns whether the winner keeps its place among the means, and how much was luck.
 
@@ -149,16 +158,17 @@ def verdict(judged: Judged, trials: Mapping[str, Sequence[Mapping[str, Any]]]) -
         trials: `trials` of `confirmation.json`.
     """
     winner = _knee(judged, judged.front)
-    means = [replace(one, metrics=_means(trials[one.trial_id])) for one in judged.front]
-    ids = front_ids(means, judged.objectives, judged.constraints)
-    left = [one for one in means if one.trial_id in ids]
+    again = [replace(one, metrics=means(trials[one.trial_id])) for one in judged.front]
+    ids = front_ids(again, judged.objectives, judged.constraints)
+    left = [one for one in again if one.trial_id in ids]
     best = _knee(judged, left).trial_id if left else None
     found = interval_of(trials[winner.trial_id], judged.metric)
     way = judged.objectives.get(judged.metric)
     better = 1 if objective(judged.metric, way).direction == "maximize" else -1
     luck = better * (winner.metrics[judged.metric] - found.mean)
     told = Verdict(winner.trial_id, best, winner.trial_id in ids, luck, "")
-    return replace(told, said=_said(told, judged, winner.metrics[judged.metric], found))
+    said = _said(told, judged, winner.metrics[judged.metric], found)
+    return replace(told, said=said + _too_few(judged, trials))
 
 
 def _outcome(result: TrialResult) -> dict[str, Any]:
@@ -170,12 +180,6 @@ def _outcome(result: TrialResult) -> dict[str, Any]:
 def _knee(judged: Judged, front: Sequence[TrialResult]) -> TrialResult:
     points = [[one.metrics[name] for name in judged.objectives] for one in front]
     return front[knee(points, list(judged.objectives.values()))]
-
-
-def _means(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Returns the mean of every metric that was measured."""
-    names = {name for run in runs for name in run.get("metrics", {})}
-    return {name: interval_of(runs, name).mean for name in names}
 
 
 def _said(told: Verdict, judged: Judged, value: float, found: Interval) -> str:
@@ -190,6 +194,14 @@ def _said(told: Verdict, judged: Judged, value: float, found: Interval) -> str:
         f"{measured(judged.metric, value)} in the sweep and is {mean} with other seeds: "
         f"{_luck(told, judged, found)}."
     )
+
+
+def _too_few(judged: Judged, trials: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    ids = [one.trial_id for one in judged.front]
+    single = [i for i in ids if interval_of(trials[i], judged.metric).runs == 1]
+    if not single:
+        return ""
+    return f" Of {', '.join(single)} only one run completed: too few for an interval."
 
 
 def _who(told: Verdict, judged: Judged) -> str:
@@ -208,6 +220,8 @@ def _place(told: Verdict, judged: Judged) -> str:
 
 
 def _luck(told: Verdict, judged: Judged, found: Interval) -> str:
+    if found.runs < 2:
+        return "what of it was luck is not known"
     shown = measured(judged.metric, told.luck)
     if told.luck <= 0 or shown == measured(judged.metric, 0.0):
         return "none of it was luck"

@@ -15,7 +15,7 @@ from kdray.reporting.objectives import objective
 from kdray.reporting.picker import picker, said, take
 from kdray.reporting.provenance import provenance, report_command
 from kdray.reporting.stored import WEIGHTS, formats_said, stored_as
-from kdray.reporting.students import Student, chosen_of, front_of, quality_of
+from kdray.reporting.students import Student, chosen_of, front_of, knee_of, quality_of
 from kdray.reporting.tables import failed_table, front_table, infeasible_table
 from kdray.results.feasibility import Bounds
 
@@ -78,7 +78,7 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
     """
     if chosen is None:
         subline = "There is no student to show. What is known of the trials is below."
-        empty = dict.fromkeys(("picker", "picked", "take", "confidence"))
+        empty = dict.fromkeys(("picker", "picked", "take", "knees", "confidence"))
         return {"headline": nothing, "subline": subline, "on_test": False, **empty}
     teacher, metric = chosen.sweep.summary["teacher"], quality_of(chosen.sweep)
     return {
@@ -88,7 +88,8 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
         "picker": picker(front, chosen),
         "picked": {"id": chosen.id, "says": said(chosen, metric)},
         "take": take(chosen),
-        "confidence": confidence(front, chosen),
+        "knees": ", ".join(_knees(front)),
+        "confidence": confidence(front),
     }
 
 
@@ -125,6 +126,16 @@ def _nothing(summary: Mapping[str, Any], by_id: Mapping[str, Row], constraints: 
         return "No completed trial has a value for every objective"
     rest = f"{counts['stopped_early']} stopped early, {counts['failed']} failed"
     return f"No trial completed: {rest}"
+
+
+def _knees(front: Sequence[Student]) -> list[str]:
+    """The knee of each sweep's own front, as the report calls it."""
+    called: dict[int, str] = {}
+    for it in front:
+        trial_id = str(it.row["trial_id"])
+        before = it.id.removesuffix(trial_id)
+        called[it.place] = before + str(knee_of(front_of([it.sweep])).row["trial_id"])
+    return [called[place] for place in sorted(called)]
 
 
 def _subline(chosen: Student, *, alone: bool) -> str:

@@ -4,7 +4,7 @@ The page answers by the rule of `best_student`; here is what it needs to know.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kdray.reporting.formats import (
@@ -19,8 +19,8 @@ from kdray.reporting.formats import (
 )
 from kdray.reporting.headline import against
 from kdray.reporting.objectives import objective
-from kdray.reporting.pareto import Direction, knee
-from kdray.reporting.students import Student, quality_of
+from kdray.reporting.pareto import Direction
+from kdray.reporting.students import Student, knee_of, quality_of
 
 SIZE = "size_mb"
 _OPTIONS = {SIZE: "--max-size-mb ", "macro_f1": "--min-macro-f1 "}
@@ -52,7 +52,7 @@ def picker(front: Sequence[Student], chosen: Student | None) -> dict[str, Any] |
         "students": [_told(it, metric, list(directions)) for it in front],
         "bounds": [_bound(name, way, front) for name, way in directions.items()],
         "quality": metric,
-        "unbounded": _knee(front, objectives),
+        "unbounded": _knee(front),
         "start": at_least(float(chosen.row[SIZE])),
     }
 
@@ -110,8 +110,6 @@ def _bound(metric: str, direction: Direction, front: Sequence[Student]) -> dict[
     }
 
 
-def _knee(front: Sequence[Student], objectives: Mapping[str, Direction]) -> str | None:
-    if any(it.place != front[0].place for it in front):
-        return None
-    points = [[it.row[name] for name in objectives] for it in front]
-    return front[knee(points, list(objectives.values()))].id
+def _knee(front: Sequence[Student]) -> str | None:
+    several = any(it.place != front[0].place for it in front)
+    return None if several else knee_of(front).id

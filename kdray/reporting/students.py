@@ -10,7 +10,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.reporting.charts.base import Read
 from kdray.reporting.formats import is_missing
 from kdray.reporting.headline import Row, choose, quality_metric
-from kdray.reporting.pareto import Direction, non_dominated
+from kdray.reporting.pareto import Direction, knee, non_dominated
 from kdray.reporting.stored import WEIGHTS, stored_as
 
 
@@ -92,6 +92,17 @@ def chosen_of(front: Sequence[Student]) -> Student | None:
     sweep = front[0].sweep
     row = choose([it.row for it in front], sweep.summary["teacher"], sweep.config["objectives"])
     return next((student for student in front if student.row is row), None)
+
+
+def knee_of(front: Sequence[Student]) -> Student:
+    """Returns the knee of a front: what `kdray best` takes without bounds, if it is a sweep's own.
+
+    Args:
+        front: At least one student.
+    """
+    objectives: Mapping[str, Direction] = front[0].sweep.config["objectives"]
+    points = [[it.row[name] for name in objectives] for it in front]
+    return front[knee(points, list(objectives.values()))]
 
 
 def quality_of(sweep: Read) -> str:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from kdray.reporting.confirmation import (
+    Interval,
     Judged,
     Verdict,
     confirmation_id,
@@ -52,6 +53,7 @@ def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
     assert math.isnan(interval([0.5]).half_width)
     assert math.isnan(interval([]).mean)
     assert interval([0.5, math.nan, 0.7]).runs == 2
+    assert interval([1.9, 1.9, 1.9]) == Interval(1.9, 0.0, 3)
 
 
 def test_an_interval_is_over_the_completed_runs_that_have_the_metric() -> None:
@@ -81,7 +83,7 @@ def test_what_of_a_winners_value_was_luck_is_said() -> None:
 def test_luck_within_the_interval_is_no_more_than_a_maybe() -> None:
     found = judge(t0001=[0.5, 0.5], t0002=[0.76, 0.8], t0003=[0.82, 0.82])
     assert "0.020 of it may have been luck, which is within the interval" in found.said
-    assert "none of it" in judge(t0001=[0.5], t0002=[0.7999], t0003=[0.82]).said
+    assert "none of it" in judge(t0001=[0.5] * 2, t0002=[0.7999] * 2, t0003=[0.82] * 2).said
 
 
 def test_a_winner_that_others_dominate_with_other_seeds_loses_its_place() -> None:
@@ -144,3 +146,11 @@ def test_what_is_on_disk_of_the_front_is_written_down(make_sweep: MakeSweep) -> 
         },
     }
     assert len(folder.results()) == 3
+
+
+def test_one_run_is_too_few_for_an_interval_and_nothing_is_called_luck() -> None:
+    found = judge(t0001=[0.5, 0.5], t0002=[0.7], t0003=[0.82])
+    assert found.said.endswith(
+        "is 0.700 with other seeds: what of it was luck is not known. Of 0002, 0003 only one run "
+        "completed: too few for an interval."
+    )

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from kdray.commands.overview import Overview, overview
@@ -17,6 +17,9 @@ from kdray.results.folder import SweepFolder
 from kdray.sweep.lock import held
 
 COLUMNS = ("sweep", "state", "trials", "front", "headline", "MB", "--clean frees", "last at work")
+# What is left of the table on a narrow terminal, and how far the first of them are folded.
+ALWAYS, FOLDED = 5, {"sweep": 12, "state": 7, "trials": 10}
+LEAST_WIDTH = 120
 
 
 def list_sweeps(runs: str, clean: bool = False, as_json: bool = False) -> None:
@@ -36,7 +39,15 @@ def list_sweeps(runs: str, clean: bool = False, as_json: bool = False) -> None:
     if as_json:
         print_json([_plain(one, removed.get(one.name, [])) for one in shown])
     else:
-        _show(shown, runs, removed if clean else None, Console(markup=False))
+        _show(shown, runs, removed if clean else None, _console())
+
+
+def _console() -> Console:
+    """A pipe or a file has no width of its own, and is wide enough for most names."""
+    console = Console(markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, LEAST_WIDTH)
+    return console
 
 
 def _sweeps(runs: str) -> Iterator[SweepFolder]:
@@ -86,21 +97,35 @@ def _show(
     found: Sequence[Overview], runs: str, removed: dict[str, list[Path]] | None, console: Console
 ) -> None:
     if found:
-        console.print(_table(found))
+        console.print(_fitting(found, console))
     for line in _lines(found, runs, removed) if found else [f"no sweeps in {runs}"]:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _table(found: Sequence[Overview]) -> Table:
+def _fitting(found: Sequence[Overview], console: Console) -> Table:
+    """Returns the table without the last columns that it has no room for."""
+    unbounded = console.options.update(max_width=10_000)
+    for count in range(len(COLUMNS), ALWAYS, -1):
+        table = _table(found, count)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            return table
+    return _table(found, ALWAYS)
+
+
+def _table(found: Sequence[Overview], count: int) -> Table:
+    """Returns the first columns of the table."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in COLUMNS:
-        numeric = title in ("front", "MB", "--clean frees")
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
+    for title in COLUMNS[:count]:
+        numeric, least = title in ("front", "MB", "--clean frees"), FOLDED.get(title)
+        side: JustifyMethod = "right" if numeric else "left"
+        table.add_column(
+            title, justify=side, no_wrap=least is None, overflow="fold", min_width=least
+        )
     for one in found:
         sizes = f"{one.disk_mb:.1f}", f"{one.spare_mb:.1f}" if one.spare else MISSING
         front = str(len(one.front))
         row = one.name, one.state, _trials(one), front, _best(one), *sizes, _clock(one.changed)
-        table.add_row(*row)
+        table.add_row(*row[:count])
     return table
 
 

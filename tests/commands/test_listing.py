@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from kdray import cli
-from kdray.commands.listing import list_sweeps
-from kdray.commands.overview import megabytes
+from kdray.commands.listing import _console, _fitting, list_sweeps
+from kdray.commands.overview import Overview, megabytes
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder, write_json
 from kdray.sweep.lock import held
@@ -241,6 +241,43 @@ def test_a_folder_without_sweeps_has_none(
 ) -> None:
     assert run(monkeypatch, "list", tmp_path) == 0
     assert capsys.readouterr().out == f"no sweeps in {tmp_path}\n"
+
+
+MANY = Overview(
+    "bangla-six-classes-with-a-long-name",
+    "stopped",
+    1.7e9,
+    812.3,
+    {"completed": 181, "stopped_early": 17, "failed": 2},
+    240,
+    ["0001", "0002"],
+    {"trial_id": "0001", "metric": "macro_f1", "quality": 0.741, "size_mb": 3.1},
+)
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
+def test_a_narrow_terminal_gets_whole_words_and_fewer_columns(
+    capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    console = Console(width=width, markup=False, force_terminal=True, color_system=None)
+    console.print(_fitting([MANY], console))
+
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].split()[:5] == ["sweep", "state", "trials", "front", "headline"]
+    assert "0.741 at 3.1 MB (0001)" in said
+    assert "stopped" in said
+    assert "200 of 240," in said
+    assert "\u2026" not in said
+    assert ("last at work" in said) == (width == 160)
+    names = "".join(line.split("  ")[0] for line in lines[1:])
+    assert names.startswith(MANY.name)
+
+
+def test_a_pipe_has_room_for_a_sweep_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    assert _console().width == 120
 
 
 def test_listing_loads_neither_torch_nor_ray() -> None:

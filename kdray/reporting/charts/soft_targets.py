@@ -17,6 +17,10 @@ from kdray.results.folder import PREDICTIONS, TEXTS, TRUTH, SweepFolder
 TEMPERATURES = (1, 3, 10)
 # Labels that are drawn, the likeliest ones; signs of a text that are shown.
 MOST_LABELS, WIDTH = 12, 240
+ALONE = (
+    "It is an ensemble: above 1 its soft targets are the mean of its members', each softened, and "
+    "what each says of test is not kept."
+)
 CASES = {
     "sure": "is right and surest",
     "between": "is right and as sure as usual",
@@ -32,7 +36,7 @@ class Example:
     Attributes:
         row: Its place in the test set, from 0.
         truth: The labels that it has.
-        targets: The teacher's soft targets at each of the temperatures, by label.
+        targets: The teacher's soft targets by temperature and label; of an ensemble at 1 alone.
     """
 
     row: int
@@ -50,8 +54,10 @@ def soft_target_charts(sweep: Read) -> list[Chart]:
     if SPLIT not in truth or SPLIT not in teacher:
         return []
     texts = _texts(sweep.folder)
+    together = bool(sweep.summary.get("teacher_members"))
+    temperatures = TEMPERATURES[:1] if together else TEMPERATURES
     return [
-        _chart(case, _example(row, truth, teacher), texts)
+        _chart(case, _example(row, truth, teacher, temperatures), texts)
         for case, row in choose_rows(teacher, truth[SPLIT]).items()
     ]
 
@@ -87,13 +93,13 @@ def choose_rows(teacher: Arrays, targets: NDArray[Any]) -> dict[str, int]:
     return {case: rows[case] for case in CASES if case in rows}
 
 
-def _example(row: int, truth: Arrays, teacher: Arrays) -> Example:
+def _example(row: int, truth: Arrays, teacher: Arrays, temperatures: Sequence[int]) -> Example:
     names = [str(name) for name in truth["labels"]]
     given = truth[SPLIT][row]
     several = np.ndim(given) == 1
     has = [name for n, name in enumerate(names) if (given[n] if several else given == n)]
     logits = teacher[SPLIT][row : row + 1].astype(np.float64)
-    scores = {t: probabilities(logits, multi_label=several, temperature=t)[0] for t in TEMPERATURES}
+    scores = {t: probabilities(logits, multi_label=several, temperature=t)[0] for t in temperatures}
     likeliest = np.sort(np.argsort(-scores[1], kind="stable")[:MOST_LABELS])
     return Example(
         row,
@@ -120,15 +126,17 @@ def _says(example: Example, texts: Sequence[str] | None) -> str:
     text = ""
     if texts is not None:
         text = f", “{textwrap.shorten(texts[example.row], WIDTH, placeholder=' …')}”"
-    first, last = TEMPERATURES[0], TEMPERATURES[-1]
+    first, last = min(example.targets), max(example.targets)
     ordered = sorted(example.targets[first].items(), key=lambda it: -it[1])[:2]
     plain = " and ".join(f"{label} {quality(value)}" for label, value in ordered)
-    soft = " and ".join(quality(example.targets[last][label]) for label, _ in ordered)
     truth = ", ".join(example.truth) or "no label"
-    return (
-        f"Row {example.row} of test{text}; truth: {truth}. "
-        f"At T = {first} the teacher says {plain}, at T = {last} {soft}."
+    told = (
+        f"Row {example.row} of test{text}; truth: {truth}. At T = {first} the teacher says {plain}"
     )
+    if first == last:
+        return f"{told}. {ALONE}"
+    soft = " and ".join(quality(example.targets[last][label]) for label, _ in ordered)
+    return f"{told}, at T = {last} {soft}."
 
 
 def _texts(folder: SweepFolder) -> list[str] | None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,16 @@ def test_of_many_labels_the_likeliest_are_drawn_in_their_order(
 
 def test_without_predictions_there_is_no_figure(make_sweep: MakeSweep) -> None:
     assert soft_target_charts(tabled(make_sweep(trial(1, 0.7)))) == []
+
+
+def test_an_ensemble_is_not_softened_as_if_it_were_one_teacher(make_sweep: MakeSweep) -> None:
+    folder = make_sweep(trial(1, 0.7))
+    np.savez(folder.teacher / TRUTH, test=TRUE, labels=LABELS)
+    np.savez(folder.teacher / PREDICTIONS, test=LOGITS)
+    sweep = tabled(folder)
+    together = replace(sweep, summary={**sweep.summary, "teacher_members": [{}, {}]})
+
+    chart = soft_target_charts(together)[0]
+
+    assert [one.name for one in chart.series] == ["T = 1"]
+    assert "At T = 1 the teacher says bully 0.998 and spam 0.002. It is an ensemble" in chart.says

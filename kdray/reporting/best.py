@@ -9,7 +9,7 @@ from kdray.reporting.constraints import none_feasible
 from kdray.reporting.formats import is_missing, measured
 from kdray.reporting.headline import Row, quality_metric
 from kdray.reporting.objectives import objective
-from kdray.reporting.pareto import knee
+from kdray.reporting.pareto import Direction, knee
 from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.folder import SweepFolder
@@ -70,13 +70,34 @@ def best_student(folder: SweepFolder, constraints: Constraints) -> Row:
     summary, config = read_summary(folder), read_sweep(folder)["config"]
     front = _front(folder, summary, config)
     objectives, teacher = config["objectives"], summary["teacher"]
+    found = pick(front, constraints, objectives, teacher)
+    if found is None:
+        quality = quality_metric(objectives, teacher)
+        raise ConfigError([_none_fits(folder, front, [quality, *constraints.metrics])])
+    return found
+
+
+def pick(
+    front: Sequence[Row],
+    constraints: Constraints,
+    objectives: Mapping[str, Direction],
+    teacher: Row,
+) -> Row | None:
+    """Returns the row that the rule of `best_student` takes, or None if none fulfils that.
+
+    Args:
+        front: The rows on the front; at least one.
+        constraints: What the student must fulfil.
+        objectives: Direction of each objective.
+        teacher: The teacher's metrics.
+    """
     quality = quality_metric(objectives, teacher)
     if constraints == Constraints():
         points = [[row[name] for name in objectives] for row in front]
         return front[knee(points, list(objectives.values()))]
     fitting = [row for row in front if _fulfils(row, constraints, quality, teacher)]
     if not fitting:
-        raise ConfigError([_none_fits(folder, front, [quality, *constraints.metrics])])
+        return None
     if any(objective(metric).kind in ("cost", "rate") for metric in constraints.metrics):
         return min(fitting, key=lambda row: (-row[quality], row["size_mb"], row["trial_id"]))
     return min(fitting, key=lambda row: (row["size_mb"], -row[quality], row["trial_id"]))

@@ -87,7 +87,7 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
         "on_test": against(chosen.row, teacher, metric).split == "test",
         "picker": picker(front, chosen),
         "picked": {"id": chosen.id, "says": said(chosen, metric)},
-        "take": take(chosen),
+        "take": take(front, chosen),
         "knees": ", ".join(_knees(front)),
         "confidence": confidence(front),
     }

@@ -255,7 +255,7 @@ MANY = Overview(
 )
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 160])
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
 def test_a_narrow_terminal_gets_whole_words_and_fewer_columns(
     capsys: pytest.CaptureFixture[str], width: int
 ) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from kdray.errors import ConfigError
 from kdray.reporting.best import Constraints, best_student
-from kdray.reporting.report import write_report
+from kdray.reporting.report import report_context, write_report
 from kdray.reporting.summary import write_tables
 from kdray.results.folder import SweepFolder, write_json
 
@@ -226,4 +226,36 @@ def test_a_browser_that_cannot_unpack_keeps_the_pictures(browser: Browser, folde
     assert opened.page.is_visible("#chart-front .still")
     opened.page.fill("#bound-0", "2")
     assert opened.page.inner_text("#picked").startswith("Trial 0001")
+    opened.context.close()
+
+
+def test_a_page_with_three_objectives_opens_with_the_headlines_student_and_its_command(
+    browser: Browser, make_sweep: MakeSweep
+):
+    label = "f1_not ok; rm"
+    folder = make_sweep(
+        completed("0000", 0.50, 5.0, **{label: 0.72}),
+        completed("0001", 0.70, 5.0, **{label: 0.70}),
+        completed("0002", 0.10, 4.9, **{label: 0.60}),
+        objectives={"macro_f1": "maximize", "size_mb": "minimize", label: "maximize"},
+    )
+    written = folder.verification_json.read_text(encoding="utf-8")
+    folder.verification_json.write_text(written.replace("f1_spam", label), encoding="utf-8")
+    write_tables(folder, duration_s=1.0, busy_s=1.0)
+    write_report(folder)
+    context = report_context(folder)
+    opened = Opened(browser, folder.root / "report.html")
+
+    page = opened.drawn()
+
+    # The knee: by its size 0000 would be taken.
+    assert context["picked"]["id"] == "0001"
+    assert page.inner_text("#picked").startswith("Trial 0001:")
+    assert page.inner_text("#command") == context["take"]
+    assert context["take"] == "kdray best runs/demo --output student"
+    assert context["take"] in (folder.root / "report.md").read_text(encoding="utf-8")
+    page.fill(
+        f"#bound-{[one['metric'] for one in context['picker']['bounds']].index(label)}", "0.7"
+    )
+    assert f" --min '{label}=0.7' --output student" in page.inner_text("#command")
     opened.context.close()

@@ -24,7 +24,7 @@
       const name = document.createElement("strong");
       name.textContent = `Trial ${student.id}`;
       said.replaceChildren(name, `: ${student.says}.`);
-      const bounds = given.map(({ option, text }) => ` ${option}${text}`).join("");
+      const bounds = given.map(({ option, limit, end }) => ` ${option}${limit}${end}`).join("");
       command.textContent = `${student.command}${bounds} --output student`;
     } else {
       said.textContent = given.length
@@ -43,8 +43,8 @@
     }));
     const update = () => {
       const given = bounds
-        .filter(({ number }) => number.value !== "")
-        .map((bound) => ({ ...bound, text: bound.number.value, limit: Number(bound.number.value) }));
+        .filter(({ number }) => number.value.trim() !== "" && Number.isFinite(Number(number.value)))
+        .map((bound) => ({ ...bound, limit: Number(bound.number.value) }));
       tell(pick(picker, given), given);
     };
     for (const { number, range, side, stops } of bounds) {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kdray.data.base import LEARNT, OUT_OF_DOMAIN, SPLITS, UNLABELED, Labels
-from kdray.data.dataset import Dataset
+from kdray.data.dataset import Dataset, learnt_rows
 from kdray.data.texts import Texts
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
@@ -142,7 +142,8 @@ def assemble(
     states = [freeze(one.teacher.model) for one in candidates]
     measured, verified = examined(candidates, config, states)
     splits, teachers = candidates[0].splits, [one.teacher for one in candidates]
-    verified = replace(verified, data_digest=data_digest(splits))
+    share = len(splits["train"]) / learnt_rows(splits)
+    verified = replace(verified, data_digest=data_digest(splits), labelled_share=share)
     check_measurable(config.objectives, config.constraints, verified.metrics)
     learnt = [_learnt(one.splits) for one in candidates]
     stored = _with_thresholds(teachers, measured)

@@ -17,6 +17,7 @@ from kdray.models.building import (
     ModelState,
     config_of,
     empty_model,
+    freeze,
     has_own_code,
     keep_layers,
     load_classifier,
@@ -37,10 +38,14 @@ RAMP, RAISES = 0.5, 10
 
 
 def build_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
-    """Returns the student before pruning: copied teacher layers, from scratch, or loaded."""
+    """Returns the student before pruning: copied teacher layers, from scratch, or loaded.
+
+    Copied layers bring their teacher's way to classify, and a loaded model its own.
+    """
     model, head = _initial_student(config, sweep), config.student.head
     hidden = head.hidden_size if isinstance(head, Head) else None
-    inherited: Pooling = "mean" if reads_mean(config_of(sweep.teacher)) else "cls"
+    as_taught = config.student.architecture is not None and reads_mean(config_of(sweep.teacher))
+    inherited: Pooling = "mean" if as_taught else "cls"
     change_classifier(model, config.student.pooling or inherited, hidden)
     if config.student.embeddings == "frozen":
         model.get_input_embeddings().requires_grad_(False)
@@ -59,6 +64,8 @@ def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
         model, tokenizer = load_classifier(options.initial, "student.initial", sweep.labels, True)
         if tokenizer.get_vocab() != sweep.tokenizer.get_vocab():
             raise ValueError(f"student.initial {options.initial!r} has another tokenizer")
+        if options.pooling == "cls" and reads_mean(model.config):  # a stored student
+            model = thaw(without_mean(freeze(model)))
     return keep_layers(model, options.layers or model.config.num_hidden_layers)
 
 

@@ -1,5 +1,6 @@
 """A teacher that classifies by the mean of all positions, as sentence encoders are made for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from kdray.config.sections import Evaluation
 from kdray.config.teachers import Teacher
 from kdray.data.base import Examples
 from kdray.data.batches import make_batch
-from kdray.models.building import borrow, config_of
+from kdray.models.building import borrow, config_of, freeze, thaw, without_mean
 from kdray.models.classifier import reads_mean
-from kdray.models.student import PACKED, load_student
+from kdray.models.student import PACKED, load_student, save_student
 from kdray.preparation import PreparedSweep, prepare, rebuild
+from kdray.prune_stage import build_student
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.teacher.keeping import Place
@@ -101,11 +103,45 @@ def test_a_student_from_scratch_classifies_as_its_teacher_too(pooled: Any) -> No
     assert reads_mean(student.model.config)
 
 
+@pytest.mark.parametrize(
+    ("its_own", "asked", "mean"),
+    [
+        ("cls", None, False),
+        ("cls", "mean", True),
+        ("mean", None, True),
+        ("mean", "cls", False),
+    ],
+)
+def test_a_student_from_a_folder_classifies_as_that_does_unless_it_is_told_otherwise(
+    pooled: Any, tmp_path: Path, its_own: Any, asked: str | None, mean: bool
+) -> None:
+    teacher = load_student(pooled[1].teacher)
+    first = without_mean(freeze(teacher.model))
+    save_student(replace(teacher, model=thaw(first)), tmp_path / "cls")
+    folder = pooled[1].teacher if its_own == "mean" else tmp_path / "cls"
+    model = build_student(trial({"initial": str(folder), "pooling": asked}), pooled[2])
+    assert reads_mean(model.config) == mean
+    test = pooled[2].splits["test"]
+    batch = make_batch(test, np.arange(len(test)), torch.device("cpu"))
+    with torch.no_grad():
+        says = model.eval()(**batch.inputs).logits
+        assert torch.equal(says, logits(pooled[2])) == mean
+        assert torch.equal(says, thaw(first)(**batch.inputs).logits) == (not mean)
+
+
+def test_a_student_from_a_folder_of_a_family_that_cannot_read_the_mean_keeps_its_way(
+    pooled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = load_student(pooled[1].teacher)
+    model = thaw(without_mean(freeze(teacher.model)))
+    save_student(replace(teacher, model=model), tmp_path)
+    monkeypatch.setattr("kdray.models.classifier.FAMILIES", ())
+    assert not reads_mean(build_student(trial({"initial": str(tmp_path)}), pooled[2]).config)
+
+
 def test_a_student_that_copies_all_layers_and_learns_nothing_says_what_its_teacher_says(
     pooled: Any,
 ) -> None:
-    from kdray.prune_stage import build_student
-
     model = build_student(trial({"layers": None}), pooled[2])
     test = pooled[2].splits["test"]
     batch = make_batch(test, np.arange(len(test)), torch.device("cpu"))

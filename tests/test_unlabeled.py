@@ -116,6 +116,7 @@ def test_a_sweep_with_them_is_rebuilt_without_running_the_teacher(transfer: Made
     again = rebuild(transfer.config, Place(transfer.folder))
     assert again.outputs.forward_examples == 0
     assert again.verified == transfer.sweep.verified
+    assert again.verified.labelled_share == 192 / (192 + MORE)
     assert len(again.splits["unlabeled"]) == MORE
     assert isinstance((again.texts or {})["unlabeled"], Texts)
 

@@ -142,9 +142,14 @@ def _command(target: SweepFolder, constraints: "Constraints", form: Format) -> s
     }
     words = ["kdray", "best", f"runs/{target.name}"]
     for option, value in named.items():
-        words += [] if value is None else [option, f"{value:g}"]
+        words += [] if value is None else [option, _exact(value)]
     for metric, sides in constraints.bounds.items():
         for side, value in sides.items():
-            words += ["--max" if side == "maximum" else "--min", f"{metric}={value:g}"]
+            words += ["--max" if side == "maximum" else "--min", f"{metric}={_exact(value)}"]
     words += [] if form == "safetensors" else ["--format", form]
     return shlex.join([*words, "--output", "student"])
+
+
+def _exact(bound: float) -> str:
+    """Returns a bound with all its digits: with fewer it could exclude the very student."""
+    return repr(float(bound)).removesuffix(".0")

@@ -47,10 +47,24 @@ def output_problems(output: Path | None, form: Format) -> list[Problem]:
             problems.append(Problem(f"--format {form}", "writes a new folder: add --output DIR"))
     if output is not None and output.is_file():
         problems.append(Problem("--output", f"{output} is a file; take a new folder"))
+    elif output is not None and (sweep := _sweep_around(output)) is not None:
+        message = f"{output} lies in the folder of the sweep {sweep}; take one outside of it"
+        problems.append(Problem("--output", message))
     elif output is not None and _is_taken(output) and not (output / CARD).exists():
         message = f"{output} holds something else; take a new folder"
         problems.append(Problem("--output", message))
     return problems
+
+
+def _sweep_around(output: Path) -> Path | None:
+    """Returns the folder of the sweep that an output would lie in, which holds its own models."""
+    there = output.resolve()
+    return next((one for one in (there, *there.parents) if _is_sweep(SweepFolder(one))), None)
+
+
+def _is_sweep(folder: SweepFolder) -> bool:
+    # A search space may be called sweep.yaml too, and then no teacher lies beside it.
+    return folder.sweep_yaml.exists() and folder.verification_json.exists()
 
 
 def _is_taken(folder: Path) -> bool:

@@ -89,7 +89,7 @@ class Student(Section):
     pooling: Literal["cls", "mean"] | None = Field(
         None,
         description="What is classified: the first position, or the mean of all real ones; null: "
-        "as its teacher does.",
+        "as its teacher does, and a hub id or folder as it is made.",
     )
     head: Literal["linear"] | Head = Field(
         "linear", description="linear: as the family has it; {hidden_size: n}: two layers."

@@ -74,6 +74,7 @@ def baselines_said(summary: Mapping[str, Any]) -> str:
         "“Labels only” is the same student, pruned alike and with the same seed, trained without "
         "the teacher; the gain is what the teacher adds."
     ]
+    said += filter(None, [steps_said(summary)])
     failed = [f"{i} ({b['stage']}: {b['error']})" for i, b in found.items() if "error" in b]
     if failed:
         said.append(f"It failed for {', '.join(failed)}.")
@@ -81,6 +82,19 @@ def baselines_said(summary: Mapping[str, Any]) -> str:
     if left:
         said.append(f"It was not run for {', '.join(left)}: {found[left[0]]['reason']}.")
     return " ".join(said)
+
+
+def steps_said(summary: Mapping[str, Any]) -> str:
+    """Returns what a baseline's training lacks besides the teacher; nothing if nothing does.
+
+    Args:
+        summary: `summary.json`; its `labelled_share` is that of the steps too, as a baseline has
+            as many epochs.
+    """
+    share = summary.get("labelled_share")
+    if share is None:
+        return ""
+    return f"It trains without the unlabelled texts, so with {100 * share:.2g} % of the steps."
 
 
 def _method(result: TrialResult, config: Mapping[str, Any]) -> Any:

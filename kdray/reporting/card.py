@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from kdray.reporting.baselines import steps_said
 from kdray.reporting.card_matter import front_matter
 from kdray.reporting.card_origin import data_said, digest, teacher_said
 from kdray.reporting.card_tables import cost_table, quality_table
@@ -114,6 +115,7 @@ def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
         "headline": sentence(row, teacher, quality_metric(config["objectives"], teacher)),
         "quality": quality_table(metrics, teacher, alone),
         "alone": bool(alone),
+        "fewer_steps": steps_said(summary),
         "tuned": (config.get("evaluation") or {}).get("thresholds") == "tuned",
         "costs": cost_table(metrics, teacher),
         "packed": (taken.student / "packed.safetensors").exists(),

@@ -86,6 +86,7 @@ def write_tables(
         "teacher_forward_examples": _teacher_examples(verification, results),
         "teacher_outputs": verification.get("teacher_outputs", {}),
         **_ensemble(verification),
+        **_labelled(verification),
         "duration_s": duration_s,
         "busy_s": busy_s,
         **({} if complete is None else {"complete": complete}),
@@ -115,6 +116,12 @@ def _ensemble(verification: Mapping[str, Any]) -> dict[str, Any]:
     known = ("model", "weight", "metrics")
     found = [{key: member[key] for key in known} for member in members]
     return {"teacher_members": found} if found else {}
+
+
+def _labelled(verification: Mapping[str, Any]) -> dict[str, float]:
+    """Returns which share of the texts that are learnt from has labels; nothing if all have."""
+    share = float(verification.get("labelled_share", 1))
+    return {"labelled_share": share} if share < 1 else {}
 
 
 def _teacher_examples(verification: Mapping[str, Any], results: Sequence[TrialResult]) -> int:

@@ -24,6 +24,7 @@ class Verified:
         metric: The metric that was asked for.
         minimum: Its least value that is good enough.
         data_digest: Of the data; empty for a sweep of before it was kept.
+        labelled_share: Of the texts that are learnt from, those with labels, in (0, 1].
         members: Of each member of an ensemble its `model`, `weight` and `metrics`; empty for one
             teacher. The other metrics are then those of their mean probability, and the sum of what
             they cost.
@@ -37,6 +38,7 @@ class Verified:
     metric: str
     minimum: float
     data_digest: str = ""
+    labelled_share: float = 1.0
     members: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -195,7 +195,7 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
 
     for index, some in enumerate(order):
         stepper.before_step(stepper, epoch * len(order) + index, options.epochs * len(order))
-        terms = compute_gradient(stepper, some, partial(compute, index))
+        terms = compute_gradient(stepper, some, partial(compute, index), dataset.labelled)
         stepper.step()
         meter.add(terms)
         progress(TRAINING, epoch * len(order) + index + 1, options.epochs * len(order) + 1)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import kdray
+from kdray.commands.taking import output_problems
 from kdray.exporting import graph
 from tests.conftest import Tiny
 from tests.test_cli import run
@@ -65,6 +66,32 @@ def test_a_graph_needs_a_folder_of_its_own(
 ) -> None:
     assert run(monkeypatch, "best", swept.folder.root, "--format", "onnx") == 2
     assert "--format onnx: writes a new folder: add --output DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", [".", "teacher", "students/mine"])
+def test_a_student_is_not_written_into_the_folder_of_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], swept: Tiny, inside: str
+) -> None:
+    output = swept.folder.root / inside
+    before = sorted(swept.folder.root.rglob("*"))
+    assert run(monkeypatch, "best", swept.folder.root, "--output", output) == 2
+    assert f"lies in the folder of the sweep {swept.folder.root}" in capsys.readouterr().err
+    assert sorted(swept.folder.root.rglob("*")) == before
+
+
+def test_a_search_space_called_sweep_yaml_takes_no_folder_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").touch()
+    assert output_problems(tmp_path / "student", "safetensors") == []
+
+
+def test_the_command_on_the_card_has_every_digit_of_a_bound(
+    monkeypatch: pytest.MonkeyPatch, swept: Tiny, tmp_path: Path
+) -> None:
+    fastest = min(float(metrics_of(swept, trial_id)["latency_ms"]) for trial_id in front(swept))
+    output, bound = tmp_path / "mine", f"latency_ms={fastest!r}"
+    assert run(monkeypatch, "best", swept.folder.root, "--max", bound, "--output", output) == 0
+    card = (output / "README.md").read_text(encoding="utf-8")
+    assert f"kdray best runs/tiny --max {bound} --output student" in card
 
 
 def test_a_student_leaves_with_its_card_and_its_columns(

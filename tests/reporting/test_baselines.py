@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ def test_teacher_student_and_twin_stand_side_by_side(make_sweep: MakeSweep):
     assert front_row(folder, "teacher")["labels only, test"] == "–"
     assert "the gain is what the teacher adds" in text(folder)
     assert "the gain is what the teacher adds" in (folder.root / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.25, True), (1.0, False)])
+def test_a_baseline_that_takes_fewer_steps_without_the_unlabelled_texts_is_told_so(
+    make_sweep: MakeSweep, share: float, said: bool
+):
+    folder = make_sweep(completed("0001", 0.7, 2), **ASKED)
+    known = json.loads(folder.verification_json.read_text())
+    folder.verification_json.write_text(json.dumps({**known, "labelled_share": share}))
+    beside(folder, completed("0001", 0.66, 2))
+    told = "It trains without the unlabelled texts, so with 25 % of the steps."
+    assert (told in text(folder)) == said
+    assert ("labelled_share" in read_summary(folder)) == said
 
 
 def test_columns_of_the_baselines_are_filled_for_the_front_alone(make_sweep: MakeSweep):

@@ -59,6 +59,17 @@ def matter_of(card: str) -> dict[str, Any]:
     return found
 
 
+def test_a_card_says_that_labels_alone_took_fewer_steps(make_sweep: MakeSweep):
+    one = taken(make_sweep)
+    assert "unlabelled" not in student_card(one)
+    known = verification(labelled_share=0.125)
+    one.folder.verification_json.write_text(json.dumps(known))
+    write_tables(one.folder, duration_s=1, busy_s=1)
+    assert "without the teacher. It trains without the unlabelled texts, so with 12 % of" in (
+        student_card(one)
+    )
+
+
 def test_a_card_says_what_the_student_is_and_how_good_it_is(make_sweep: MakeSweep):
     card = student_card(taken(make_sweep))
     assert "# demo, trial 0001" in card

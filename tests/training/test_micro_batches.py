@@ -162,3 +162,41 @@ def test_memory_that_runs_out_in_the_second_batch_lets_the_step_begin_again():
     assert trial.stepper.micro_batch_size == 2
     for one, other in zip(whole, parts, strict=True):
         assert torch.allclose(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "batches"), [(4, [4]), (2, [4]), (1, [4]), (4, [3, 1])])
+def test_labels_that_lie_unevenly_count_alike_in_a_whole_batch_and_in_its_parts(size, batches):
+    # Rows 0 to 2 have labels, and their losses are 3, 6 and 12 times the weight w = 2; the soft
+    # loss of every row is w. The batch is 0, 1, 2, 9: hard is 7 w and soft is w, in any parts.
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 2.0)
+    stepper = Stepper(Learner(layer), OPTIONS, steps=10)
+    stepper.micro_batch_size = size
+    factors = {0: 3.0, 1: 6.0, 2: 12.0}
+
+    def compute(rows):
+        known = [factors[row] for row in rows.tolist() if row in factors]
+        hard = torch.tensor(known).sum() / max(1, len(known)) * layer.weight.sum()
+        return {"hard": hard, "soft": layer.weight.sum()}
+
+    rows = np.split(np.array([0, 1, 2, 9]), np.cumsum(batches)[:-1])
+    with stepper.computing():
+        terms = compute_gradient(stepper, rows, compute, labelled=3)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {"hard": 14.0, "soft": 2.0}
+    )
+    assert stepper.flats[0].vector.grad.tolist() == pytest.approx([8.0])
+
+
+def test_a_step_without_any_label_has_no_hard_loss():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    stepper = Stepper(Learner(layer), OPTIONS, steps=10)
+    stepper.micro_batch_size = 1
+
+    def compute(rows):
+        return {"hard": 0 * layer.weight.sum(), "soft": layer.weight.sum()}
+
+    with stepper.computing():
+        terms = compute_gradient(stepper, [np.array([8, 9])], compute, labelled=3)
+    assert terms["hard"].item() == 0
+    assert stepper.flats[0].vector.grad.tolist() == [1.0]

@@ -37,7 +37,7 @@ NOTE = (
 def confirm_front(
     folder: str, seeds: int, address: str | None, quiet: bool = False, as_json: bool = False
 ) -> None:
-    """Trains each student of a front with other seeds, as far as it was not done yet.
+    """Trains each student of a front with other seeds, as far as it was not done yet, or failed.
 
     Args:
         folder: The sweep's folder, or its URI.

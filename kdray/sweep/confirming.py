@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from kdray.distillation.regimes import Mutual
 from kdray.errors import SweepError
 from kdray.evaluation.metrics import selection_metric
-from kdray.reporting.confirmation import confirmation_id
+from kdray.reporting.confirmation import SEED, confirmation_id
 from kdray.reporting.summary import front_ids
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -35,14 +35,21 @@ from kdray.trial_folder import TrialSetup, load_setup
 
 
 def missing_runs(config: SweepConfig, folder: SweepFolder, seeds: int) -> list[TrialSetup]:
-    """Returns what is not on disk of the front's students, each with so many other seeds."""
+    """Returns what is left to do of the front's students, each with so many other seeds.
+
+    What is not on disk, and what failed: it may have been the machine.
+    """
     front = front_ids(folder.results(), config.objectives, config.constraints)
     wanted = [
         with_seed(setup, seed)
         for setup in (load_setup(folder, trial_id) for trial_id in front)
         for seed in other_seeds(config, setup, seeds)
     ]
-    return [setup for setup in wanted if folder.confirmations.result(setup.trial_id) is None]
+    return [setup for setup in wanted if _is_open(folder.confirmations.result(setup.trial_id))]
+
+
+def _is_open(result: TrialResult | None) -> bool:
+    return result is None or result.status == "failed"
 
 
 def run_missing(
@@ -76,6 +83,7 @@ def run_missing(
     say = partial(console.print, soft_wrap=True, highlight=False)
     with held(folder.optuna_log), _shown(console, len(missing)) as tell:
         prepared = prepare_sweep(config, folder, address, min(1.0, slot.gpus), say)
+        _forget_failed(config, folder, missing)
         shared = Shared.of(config, folder.confirmations, prepared, slot.threads)
         queue = Queue(config.search, replace(shared, keep_weights=False), slot, tell)
         try:
@@ -91,6 +99,22 @@ def run_missing(
             f"and go on with `kdray confirm {shlex.quote(folder.address)}`"
         )
     return True
+
+
+def _forget_failed(config: SweepConfig, folder: SweepFolder, missing: list[TrialSetup]) -> None:
+    """Deletes the failures of what is run again; it is missing then, also if this is killed.
+
+    Those of trials that have left the front go too: the queue takes any result of a configuration
+    for all trials of it.
+    """
+    again = {setup.trial_id for setup in missing}
+    front = front_ids(folder.results(), config.objectives, config.constraints)
+    for result in folder.confirmations.results():
+        trial_id = result.trial_id.rpartition(SEED)[0]
+        if result.status == "failed" and (result.trial_id in again or trial_id not in front):
+            place = folder.confirmations.trial(result.trial_id)
+            (place / "result.json").unlink()  # first: half a folder without it is no result
+            folder.remove(place)
 
 
 def other_seeds(config: SweepConfig, setup: TrialSetup, wanted: int) -> list[int]:

@@ -22,7 +22,7 @@ from kdray.reporting.reading import read_summary
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.sweep import beside, confirming
-from kdray.sweep.confirming import missing_runs, other_seeds, run_missing
+from kdray.sweep.confirming import missing_runs, other_seeds, run_missing, with_seed
 from kdray.sweep.trainable import Shared, run_stored
 from kdray.trial_folder import Failure, TrialSetup, load_setup, store_failed
 from tests.conftest import Tiny
@@ -140,7 +140,7 @@ def test_when_all_is_there_nothing_is_run(
     assert answer["trials"][0]["test"]["runs"] == 2
 
 
-def test_a_run_that_fails_is_noted_with_its_reason_and_not_tried_for_ever(
+def test_a_run_that_fails_is_noted_with_its_reason_and_tried_again_the_next_time(
     swept: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = copied(swept, "failing")
@@ -153,7 +153,29 @@ def test_a_run_that_fails_is_noted_with_its_reason_and_not_tried_for_ever(
         read_summary(folder)["front"][0]
     ]
     assert runs[0] == {"seed": 1, "error": "distil: the loss is NaN"}
-    assert missing_runs(swept.config, folder, 2) == []
+    failed = folder.confirmations.results()
+    missing = missing_runs(swept.config, folder, 2)
+    assert {one.trial_id for one in missing} == {one.trial_id for one in failed}
+    monkeypatch.undo()
+    assert run_missing(swept.config, folder, missing[:1], None, Console(file=io.StringIO()))
+    done = folder.confirmations.result(missing[0].trial_id)
+    assert done is not None
+    assert done.status == "completed"
+    others = [one for one in folder.confirmations.results() if one != done]
+    assert others == [one for one in failed if one.trial_id != done.trial_id]
+    assert missing_runs(swept.config, folder, 2) == missing[1:]
+
+
+def test_a_failure_of_a_trial_that_left_the_front_is_not_given_to_one_of_its_configuration(
+    swept: Tiny,
+) -> None:
+    folder = copied(swept, "left")
+    setup = with_seed(load_setup(folder, read_summary(folder)["front"][0]), 1)
+    left = replace(setup, trial_id=confirmation_id("0999", 1))
+    store_failed(folder.confirmations, left, Failure("distil", "no memory"))
+    assert run_missing(swept.config, folder, [setup], None, Console(file=io.StringIO()))
+    (result,) = folder.confirmations.results()
+    assert (result.trial_id, result.status) == (setup.trial_id, "completed")
 
 
 @pytest.mark.parametrize(

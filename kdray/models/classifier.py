@@ -62,11 +62,11 @@ def change_classifier(model: Any, pooling: Pooling, hidden: int | None) -> None:
     if hidden is not None:
         setattr(model.config, HEAD, hidden)
         _put_two_layers(model, hidden)
+        for linear in _two_layers(model):
+            nn.init.normal_(linear.weight, std=model.config.initializer_range)
+            nn.init.zeros_(linear.bias)
     if by_mean:
         _read_mean(model)
-    for linear in _two_layers(model):
-        nn.init.normal_(linear.weight, std=model.config.initializer_range)
-        nn.init.zeros_(linear.bias)
 
 
 def forget_first_position(model: Any) -> None:
@@ -96,9 +96,11 @@ def build_classifier(model: Any) -> None:
 
 
 def _put_two_layers(model: Any, hidden: int) -> None:
-    last = classification_layer(model)
-    name = next(name for name, module in model.named_modules() if module is last)
-    model.set_submodule(name, TwoLayers(last.in_features, hidden, last.out_features))
+    there = _two_layers(model)
+    first, last = there or (classification_layer(model),) * 2
+    old = next((module for module in model.modules() if isinstance(module, TwoLayers)), first)
+    name = next(name for name, module in model.named_modules() if module is old)
+    model.set_submodule(name, TwoLayers(first.in_features, hidden, last.out_features))
 
 
 def _read_mean(model: Any) -> None:

@@ -211,3 +211,18 @@ def test_the_features_are_found_where_two_layers_are_as_wide_as_there_are_labels
         change_classifier(model, "cls", hidden)
         found = forward(model, INPUTS, Needs(features=True))
         assert found.features.shape == (2, 16)
+
+
+def test_a_head_of_two_layers_keeps_what_it_knows_unless_another_is_asked_for() -> None:
+    model = tiny.model()
+    change_classifier(model, "cls", 6)
+    known = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    change_classifier(model, "mean", None)
+    assert all(torch.equal(tensor, known[name]) for name, tensor in model.state_dict().items())
+    change_classifier(model, "mean", 4)
+    assert [
+        tuple(linear.weight.shape) for linear in (model.classifier.first, model.classifier.second)
+    ] == [
+        (4, model.config.hidden_size),
+        (model.config.num_labels, 4),
+    ]

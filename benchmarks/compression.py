@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pandas as pd
+from readme_table import write_table
 from rich.console import Console
 
 from kdray.loading import load_sweep_config
@@ -43,7 +44,6 @@ SPACES = {
 ROWS = 10_000
 BOUNDS = (0.25, 0.10)
 PUBLISHED = ("report.html", "report.md", "trials.csv")
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def overrides(name: str, data: Path, pretrained: Path | None, scratch: Path) -> list[str]:
@@ -131,14 +131,6 @@ def publish(swept: SweepFolder, output: Path, folders: Mapping[str, Path]) -> No
         for word, folder in folders.items():
             text = text.replace(str(folder.resolve()), word)
         (output / file).write_text(text, encoding="utf-8")
-
-
-def write_table(readme: Path, text: str) -> None:
-    """Puts the table between its marks."""
-    content = readme.read_text(encoding="utf-8")
-    head, rest = content.split(BEGIN)
-    tail = rest.split(END)[1]
-    readme.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import yaml
+from readme_table import write_table
 from rich.console import Console
 from scipy.stats import t
 
@@ -49,7 +50,6 @@ REGIMES: dict[str, Any] = {
     "students": 2,
     "momentum": 0.99,
 }
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 SEEDS = (0, 1, 2)
 
 
@@ -190,14 +190,6 @@ def measured(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, A
         if kind in swept
     }
     return {"teachers": teachers, "ways": against_none(scores), "scores": scores}
-
-
-def write_table(readme: Path, text: str) -> None:
-    """Puts the table between its marks."""
-    content = readme.read_text(encoding="utf-8")
-    head, rest = content.split(BEGIN)
-    tail = rest.split(END)[1]
-    readme.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from kdray.reporting.charts.base import Chart, Read, Series
+from kdray.reporting.charts.base import Chart, Read, Role, Series
 from kdray.reporting.charts.trials import is_better_high, levels, quality_axis
 from kdray.reporting.formats import measured
 from kdray.reporting.objectives import objective
@@ -95,21 +95,15 @@ def _series(sweep: Read, courses: Sequence[Course]) -> list[Series]:
     ]
     judged = [(one.trial_id, *point) for one in courses for point in one.judged]
     rising = [(one.trial_id, *point) for one in courses for point in one.rising]
-    single = Series(
-        "single epochs",
-        [epoch for _, epoch, _ in judged],
-        [value for _, _, value in judged],
-        role="other",
-        hover=_hovers(sweep, judged),
-    )
-    early = Series(
-        "not judged yet",
-        [epoch for _, epoch, _ in rising],
-        [value for _, _, value in rising],
-        role="stopped",
-        hover=_hovers(sweep, rising),
-    )
+    single = _epochs(sweep, "single epochs", "other", judged)
+    early = _epochs(sweep, "not judged yet", "stopped", rising)
     return [one for one in (single, early, *lines) if one.x]
+
+
+def _epochs(sweep: Read, name: str, role: Role, points: Sequence[tuple[str, int, float]]) -> Series:
+    """Returns epochs as points, each a trial, an epoch and its value."""
+    epochs, values = [epoch for _, epoch, _ in points], [value for _, _, value in points]
+    return Series(name, epochs, values, role=role, hover=_hovers(sweep, points))
 
 
 def _hovers(sweep: Read, points: Sequence[tuple[str, int, float]]) -> list[str]:

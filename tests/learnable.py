@@ -1,5 +1,6 @@
 """Texts whose labels stand in them as words, in files, and small teachers on disk who can learn."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,49 @@ import numpy as np
 import pandas as pd
 import torch
 
+from kdray.config.sections import Evaluation
 from kdray.data.base import Labels
 from kdray.data.tokenizing import train_tokenizer
+from kdray.preparation import PreparedSweep, prepare
+from kdray.results.folder import SweepFolder
+from kdray.schema import SweepConfig, TrialConfig, trial_config
+from kdray.teacher.keeping import Place
 from tests import tiny
+from tests.tiny_sweep import merged, tiny_config
 
 WORDS = ("lovely", "awful", "plain")
 FILLER = ("the", "soup", "film", "bike", "very", "much", "and", "so", "it", "was", "not", "here")
+SINGLE = Labels(("m0", "m1", "m2"), "single_label")
+MULTI = Labels(WORDS, "multi_label")
+TRAINING = {"epochs": 5, "learning_rate": 1e-2, "batch_size": 8, "precision": "float32"}
+SECTIONS: dict[str, Any] = {
+    "student": {"layers": 1},
+    "pruning": {"method": "none"},
+    "distillation": {"method": "logit"},
+    "training": {**TRAINING, "epochs": 4},
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sweep that was prepared, and what was said meanwhile."""
+
+    config: SweepConfig
+    sweep: PreparedSweep
+    folder: SweepFolder
+    lines: list[str]
+
+
+def made(base: Path, sections: dict[str, Any]) -> Made:
+    """Prepares a sweep of some sections in a folder."""
+    config, lines = tiny_config(base, **sections), list[str]()
+    folder = SweepFolder(base / "runs" / "s")
+    return Made(config, prepare(config, lines.append, Place(folder)), folder, lines)
+
+
+def trial(**changes: Any) -> TrialConfig:
+    """Returns a trial that learns, with some sections changed."""
+    return trial_config(merged(SECTIONS, changes), Evaluation(), "macro_f1")
 
 
 def texts(count: int, seed: int) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import chdir
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,35 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from kdray.commands.spaces import validate_space
 from kdray.commands.speaking import Voice
-from kdray.config.sections import Evaluation
 from kdray.config.teachers import Teacher
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, TeacherError
 from kdray.evaluation.quality import quality
 from kdray.models.building import ModelState, borrow
 from kdray.models.inference import probabilities
-from kdray.preparation import PreparedSweep, prepare, rebuild
+from kdray.preparation import prepare, rebuild
 from kdray.results.folder import PREDICTIONS, SweepFolder
 from kdray.results.records import TEACHER_EXAMPLES, EpochReport
-from kdray.schema import SweepConfig, TrialConfig, trial_config
+from kdray.schema import SweepConfig
 from kdray.teacher.keeping import Place
 from kdray.teacher.making import located, members
 from kdray.teachers import teacher_digest
 from kdray.training.course import Checkpoints
 from kdray.trial import TrialError, run_trial
-from tests.learnable import WORDS, write_data, write_teacher
+from tests.learnable import (
+    MULTI,
+    SINGLE,
+    TRAINING,
+    Made,
+    made,
+    trial,
+    write_data,
+    write_teacher,
+)
 from tests.spaces import told
-from tests.tiny_sweep import merged, tiny_config, write_space
+from tests.tiny_sweep import tiny_config, write_space
 
-SINGLE = Labels(("m0", "m1", "m2"), "single_label")
-MULTI = Labels(WORDS, "multi_label")
-TRAINING = {"epochs": 5, "learning_rate": 1e-2, "batch_size": 8, "precision": "float32"}
 UNTRAINED = "teacher.training=null"
-SECTIONS: dict[str, Any] = {
-    "student": {"layers": 1},
-    "pruning": {"method": "none"},
-    "distillation": {"method": "logit"},
-    "training": {**TRAINING, "epochs": 4},
-}
-
-
-@dataclass(frozen=True)
-class Made:
-    """A prepared sweep of an ensemble."""
-
-    config: SweepConfig
-    sweep: PreparedSweep
-    folder: SweepFolder
-    lines: list[str]
 
 
 def section(base: Path, labels: Labels, **teacher: Any) -> dict[str, Any]:
@@ -70,30 +59,22 @@ def section(base: Path, labels: Labels, **teacher: Any) -> dict[str, Any]:
     }
 
 
-def made(base: Path, labels: Labels, **teacher: Any) -> Made:
-    config, lines = tiny_config(base, **section(base, labels, **teacher)), list[str]()
-    folder = SweepFolder(base / "runs" / "s")
-    return Made(config, prepare(config, lines.append, Place(folder)), folder, lines)
-
-
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(tmp_path_factory.mktemp("single"), SINGLE)
+    base = tmp_path_factory.mktemp("single")
+    return made(base, section(base, SINGLE))
 
 
 @pytest.fixture(scope="module")
 def multi(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(tmp_path_factory.mktemp("multi"), MULTI, cache={"where": "disk"})
+    base = tmp_path_factory.mktemp("multi")
+    return made(base, section(base, MULTI, cache={"where": "disk"}))
 
 
 @pytest.fixture(params=["single", "multi"])
 def ensemble(request: pytest.FixtureRequest) -> Made:
     found: Made = request.getfixturevalue(request.param)
     return found
-
-
-def trial(**changes: Any) -> TrialConfig:
-    return trial_config(merged(SECTIONS, changes), Evaluation(), "macro_f1")
 
 
 def test_every_member_is_trained_verified_and_run_over_the_training_set_once(

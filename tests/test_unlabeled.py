@@ -1,7 +1,7 @@
 """Transfer data: what a teacher says of texts without labels teaches, and no label is made up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from kdray import pupils
 from kdray.commands.spaces import validate_space
 from kdray.commands.speaking import Voice
-from kdray.config.sections import Evaluation
 from kdray.data.base import Labels
 from kdray.data.batches import Batch, make_batch
 from kdray.data.dataset import learnt_from
@@ -22,32 +21,29 @@ from kdray.distillation.logit import Logit
 from kdray.distillation.objective import distillation_terms
 from kdray.models.outputs import Outputs, forward
 from kdray.preparation import PreparedSweep, prepare, rebuild
-from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
-from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.teacher.keeping import Place
 from kdray.training.course import Checkpoints
 from kdray.training.losses import Truth
 from kdray.trial import Finished, run_trial
 from tests import tiny
 from tests.distillation.lesson import gradient
-from tests.learnable import texts, write_data, write_teacher
+from tests.learnable import (
+    MULTI,
+    SINGLE,
+    TRAINING,
+    Made,
+    made,
+    texts,
+    trial,
+    write_data,
+    write_teacher,
+)
 from tests.spaces import told
-from tests.test_teachers import MULTI, SECTIONS, SINGLE, TRAINING
-from tests.tiny_sweep import merged, tiny_config, write_space
+from tests.tiny_sweep import tiny_config, write_space
 
 CPU = torch.device("cpu")
 MORE = 150
-
-
-@dataclass(frozen=True)
-class Made:
-    """A sweep with few labels and more texts without."""
-
-    config: SweepConfig
-    sweep: PreparedSweep
-    folder: SweepFolder
-    lines: list[str]
 
 
 def section(base: Path, labels: Labels) -> dict[str, Any]:
@@ -65,30 +61,22 @@ def section(base: Path, labels: Labels) -> dict[str, Any]:
     }
 
 
-def made(base: Path, labels: Labels) -> Made:
-    config, lines = tiny_config(base, **section(base, labels)), list[str]()
-    folder = SweepFolder(base / "runs" / "s")
-    return Made(config, prepare(config, lines.append, Place(folder)), folder, lines)
-
-
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(tmp_path_factory.mktemp("single"), SINGLE)
+    base = tmp_path_factory.mktemp("single")
+    return made(base, section(base, SINGLE))
 
 
 @pytest.fixture(scope="module")
 def multi(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(tmp_path_factory.mktemp("multi"), MULTI)
+    base = tmp_path_factory.mktemp("multi")
+    return made(base, section(base, MULTI))
 
 
 @pytest.fixture(params=["single", "multi"])
 def transfer(request: pytest.FixtureRequest) -> Made:
     found: Made = request.getfixturevalue(request.param)
     return found
-
-
-def trial(**changes: Any) -> TrialConfig:
-    return trial_config(merged(SECTIONS, changes), Evaluation(), "macro_f1")
 
 
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:

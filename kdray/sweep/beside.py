@@ -6,7 +6,7 @@ They are no trials: the search does not know them, and they lie in a folder of t
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,14 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One run in a worker, the how-manieth, and when it was begun."""
+    """One run, the how-manieth, and since when it has had its slot; None while it waits for one."""
 
     setup: TrialSetup
     number: int
-    begun: float
+    begun: float | None = None
+
+    def seconds(self) -> float:
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Queue:
 
     def __post_init__(self) -> None:
         self._waiting: deque[tuple[TrialSetup, int]] = deque()
-        self._running: dict[ray.ObjectRef, _Attempt] = {}
+        self._running: dict[ray.ObjectRefGenerator, _Attempt] = {}
 
     def is_late(self) -> bool:
         """Returns whether the deadline is over."""
@@ -89,26 +92,29 @@ class Queue:
                 left = len(self._waiting) + len(self._running)
                 progress("runs beside the front", total - left, total)
         finally:
-            for reference in self._running:
-                ray.cancel(reference, force=True)
+            for run in self._running:
+                ray.cancel(run, force=True)
         self._share_out(missing)
         return len(self._waiting) + len(self._running)
 
     def _begin(self) -> None:
         task = _stored.options(num_cpus=self.slot.cpus, num_gpus=self.slot.gpus, max_retries=0)
         while self._waiting and len(self._running) < self.slot.concurrent:
-            setup, number = self._waiting.popleft()
-            attempt = _Attempt(setup, number, time.monotonic())
-            self._running[task.remote(setup, self.shared)] = attempt
+            attempt = _Attempt(*self._waiting.popleft())
+            self._running[task.remote(attempt.setup, self.shared)] = attempt
 
     def _look(self) -> None:
-        ended, _ = ray.wait(list(self._running), timeout=LOOK_S)
-        for reference in ended:
-            attempt = self._running.pop(reference)
+        ready, _ = ray.wait(list(self._running), timeout=LOOK_S)
+        for run in ready:
+            attempt = self._running.pop(run)
             try:
-                ray.get(reference)
+                ray.get(next(run))
+                self._running[run] = replace(attempt, begun=time.monotonic())
+                continue
             except RayError as error:
                 self._end_without_result(attempt, error)
+            except StopIteration:
+                pass
             self._tell(attempt.setup.trial_id)
         self._end_overdue()
 
@@ -122,17 +128,17 @@ class Queue:
         elif attempt.number <= self.search.max_failures:
             self._waiting.append((setup, attempt.number + 1))
         else:
-            failure = failure_of(error, None, time.monotonic() - attempt.begun)
+            failure = failure_of(error, None, attempt.seconds())
             store_failed(folder, setup, failure)
 
     def _end_overdue(self) -> None:
         allowed = self.search.trial_timeout_s
-        for reference, attempt in list(self._running.items()):
-            seconds = time.monotonic() - attempt.begun
+        for run, attempt in list(self._running.items()):
+            seconds = attempt.seconds()
             if allowed is None or seconds <= allowed:
                 continue
-            del self._running[reference]
-            ray.cancel(reference, force=True)
+            del self._running[run]
+            ray.cancel(run, force=True)
             time.sleep(DYING_S)
             if self.shared.folder.result(attempt.setup.trial_id) is None:
                 reason = f"took longer than the {allowed:g} s of search.trial_timeout_s"
@@ -164,7 +170,8 @@ class Queue:
 
 
 @ray.remote  # type: ignore[untyped-decorator]  # ray has no types
-def _stored(setup: TrialSetup, shared: Shared) -> None:
+def _stored(setup: TrialSetup, shared: Shared) -> Iterator[None]:
+    yield  # it has its slot
     run_stored(setup, shared, lambda report: None)
 
 

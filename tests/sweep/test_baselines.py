@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -263,7 +263,8 @@ def test_the_option_is_true_or_false(tmp_path: Path) -> None:
 
 
 def _begun(what: Callable[[TrialSetup, Shared], None]) -> Any:
-    def task(setup: TrialSetup, shared: Shared) -> None:
+    def task(setup: TrialSetup, shared: Shared) -> Iterator[None]:
+        yield
         with (shared.folder.root / f"begun-{setup.trial_id}").open("a") as file:
             file.write("x")
         what(setup, shared)

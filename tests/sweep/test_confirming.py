@@ -199,7 +199,8 @@ def test_other_seeds_share_no_random_numbers_with_the_trial(
 
 
 def _stopping(driver: int) -> Any:
-    def task(setup: TrialSetup, shared: Shared) -> None:
+    def task(setup: TrialSetup, shared: Shared) -> Iterator[None]:
+        yield
         if setup.sections["training"]["seed"] == 1:
             run_stored(setup, shared, lambda report: None)
             os.kill(driver, signal.SIGINT)  # Ctrl-C, once the first is on disk
@@ -209,5 +210,6 @@ def _stopping(driver: int) -> Any:
 
 
 @ray.remote
-def _failing(setup: TrialSetup, shared: Shared) -> None:
+def _failing(setup: TrialSetup, shared: Shared) -> Iterator[None]:
+    yield
     store_failed(shared.folder, setup, Failure("distil", "the loss is NaN"))

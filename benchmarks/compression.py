@@ -32,6 +32,7 @@ from kdray.reporting.reading import read_verification
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.sweep import run
+from kdray.sweep.opening import Launch
 from kdray.sweep.starting import start_ray
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +68,7 @@ def sweep(name: str, given: argparse.Namespace, scratch: Path) -> SweepFolder:
         settings = overrides(name, given.data, given.pretrained, scratch)
         settings += [f"search.trials={given.trials}"] if given.trials else []
         config = load_sweep_config(SPACES[name][0], [*settings, f"name={name}"])
-        run.run_sweep(config, swept, run.Launch("benchmarks/compression.py"), Console())
+        run.run_sweep(config, swept, Launch("benchmarks/compression.py"), Console())
     return swept
 
 

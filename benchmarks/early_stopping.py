@@ -26,6 +26,7 @@ from kdray.reporting.reading import read_verification
 from kdray.reporting.summary import front_hypervolume
 from kdray.results.folder import SweepFolder
 from kdray.sweep import run
+from kdray.sweep.opening import Launch
 from kdray.sweep.starting import start_ray
 
 ROWS = {"validation_rows": 400, "test_rows": 400}
@@ -66,7 +67,7 @@ def sweep(folder: Path, name: str, content: dict[str, Any]) -> SweepFolder:
     if swept.summary_json.exists():
         return swept
     file.write_text(yaml.safe_dump(content | {"name": name}), encoding="utf-8")
-    launch, console = run.Launch("benchmarks/early_stopping.py"), Console(file=io.StringIO())
+    launch, console = Launch("benchmarks/early_stopping.py"), Console(file=io.StringIO())
     run.run_sweep(load_sweep_config(file), swept, launch, console)
     return swept
 

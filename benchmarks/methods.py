@@ -37,6 +37,7 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep import run
+from kdray.sweep.opening import Launch
 from kdray.sweep.starting import start_ray
 from kdray.teacher.keeping import Place
 
@@ -73,7 +74,7 @@ def sweep(
     """Runs the trials of a space, if their folder is not there yet, and returns the folder."""
     swept = SweepFolder(scratch / "runs" / str(changes["name"]))
     if not swept.summary_json.exists():
-        launch = run.Launch("benchmarks/methods.py")
+        launch = Launch("benchmarks/methods.py")
         run.run_sweep(space(name, given, scratch, changes), swept, launch, Console())
     return swept
 

@@ -41,6 +41,8 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import TrialConfig
 from kdray.sweep import run, trainable, tuning
+from kdray.sweep.opening import Launch
+from kdray.sweep.starting import start_ray
 from kdray.trial import Finished
 
 _STUDENT: dict[str, Student] = {}
@@ -83,7 +85,7 @@ def measure(folder: Path, keep: str, trials: int) -> dict[str, Any]:
     swept = SweepFolder(folder / "runs" / name)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     with mock.patch.object(tuning, "sweep_trial", empty_trial):
-        launch, console = run.Launch("benchmarks/overhead.py"), Console(file=io.StringIO())
+        launch, console = Launch("benchmarks/overhead.py"), Console(file=io.StringIO())
         run.run_sweep(load_sweep_config(file), swept, launch, console)
     end, used = time.time(), resource.getrusage(resource.RUSAGE_SELF)
     files = [swept.trial(result.trial_id) / "result.json" for result in swept.results()]
@@ -139,7 +141,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--keep", nargs="+", default=["none", "front"])
     given = parser.parse_args()
-    run.start_ray(None)
+    start_ray(None)
     with tempfile.TemporaryDirectory() as scratch:
         measure(Path(scratch), "none", 8)  # imports, MLflow's tables, Ray's first workers
         found = [measure(Path(scratch), k, n) for k in given.keep for n in given.trials]

@@ -126,6 +126,7 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Runs the sweep and returns what the driver used."""
     from kdray.loading import load_sweep_config
     from kdray.sweep import run, tuning
+    from kdray.sweep.opening import Launch
 
     search = {"trials": given.trials, "keep": "none"}
     space = SPACE | {"training": SPACE["training"] | {"epochs": EPOCHS}}
@@ -138,7 +139,7 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     what = (str(folder.root), given.seconds)
     shared = mock.patch.object(run, "_shared", return_value=what)
     with stubs, shared:
-        launch = run.Launch("benchmarks/scale.py", given.address)
+        launch = Launch("benchmarks/scale.py", given.address)
         run.run_sweep(load_sweep_config(file), folder, launch, Console(file=io.StringIO()))
     sampler.done.set()
     sampler.join()

@@ -81,7 +81,8 @@ def swept(output: Path, cluster: None) -> Tiny:
     """A finished sweep."""
     from rich.console import Console
 
-    from kdray.sweep.run import Launch, run_sweep
+    from kdray.sweep.opening import Launch
+    from kdray.sweep.run import run_sweep
 
     config = tiny_config(output, resources=ONE_BY_ONE)
     folder, text = SweepFolder(output / "tiny"), io.StringIO()

@@ -36,7 +36,8 @@ def launch_sweep(
     console = voice.progress()
     with shown_on(console), during("starting Ray"):
         start_ray(address)
-    from kdray.sweep.run import Launch, run_sweep
+    from kdray.sweep.opening import Launch
+    from kdray.sweep.run import run_sweep
 
     ended = run_sweep(config, folder, Launch(command, address), console)
     if voice.as_json:

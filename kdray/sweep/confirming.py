@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -24,11 +23,9 @@ from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig, trial_config
 from kdray.sweep.beside import Queue
 from kdray.sweep.lock import held
+from kdray.sweep.opening import enter, sayer
 from kdray.sweep.preparing import prepare_sweep
-from kdray.sweep.provenance import past_slot
 from kdray.sweep.resources import alive_nodes, choose_slot
-from kdray.sweep.shared_folder import check_every_node_sees
-from kdray.sweep.starting import is_joined, start_ray
 from kdray.sweep.trainable import Shared
 from kdray.sweep.tuning import stopped_alike
 from kdray.trial_folder import TrialSetup, load_setup
@@ -76,13 +73,10 @@ def run_missing(
             small, or another process is at the sweep.
         SweepError: If a disk is full.
     """
-    start_ray(address)
-    if is_joined(address) and "://" not in folder.address:
-        check_every_node_sees(folder.root.parent)
-    slot = past_slot(folder) or choose_slot(config.resources, alive_nodes())
-    say = partial(console.print, soft_wrap=True, highlight=False)
+    slot = enter(folder, address) or choose_slot(config.resources, alive_nodes())
     with held(folder.optuna_log), _shown(console, len(missing)) as tell:
-        prepared = prepare_sweep(config, folder, address, min(1.0, slot.gpus), say)
+        gpus = min(1.0, slot.gpus)
+        prepared = prepare_sweep(config, folder, address, gpus, sayer(console))
         _forget_failed(config, folder, missing)
         shared = Shared.of(config, folder.confirmations, prepared, slot.threads)
         queue = Queue(config.search, replace(shared, keep_weights=False), slot, tell)

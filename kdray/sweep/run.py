@@ -2,26 +2,20 @@
 
 import json
 import shlex
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from kdray import __version__
-from kdray.config.drawing import flatten
-from kdray.errors import ConfigError, SweepError, TeacherError
+from kdray.errors import SweepError
 from kdray.evaluation.metrics import fixed_bounds
 from kdray.reading import read_data
-from kdray.reporting.reading import read_summary
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
 from kdray.results.feasibility import Bounds, is_feasible
-from kdray.results.folder import SweepFolder, write_json
+from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
 from kdray.sweep.baselines import run_baselines
@@ -29,32 +23,16 @@ from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
 from kdray.sweep.failures import has_no_space
 from kdray.sweep.lock import held
-from kdray.sweep.preparing import prepare_sweep
+from kdray.sweep.opening import Launch, OpenSweep, enter, open_sweep
 from kdray.sweep.progress import Progress
-from kdray.sweep.provenance import past_slot, write_provenance
+from kdray.sweep.provenance import write_provenance
 from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot
-from kdray.sweep.search import StudySearch, begin, open_study
-from kdray.sweep.shared_folder import check_every_node_sees
-from kdray.sweep.starting import is_joined, preload, start_ray
-from kdray.sweep.trainable import Shared
+from kdray.sweep.search import StudySearch
+from kdray.sweep.starting import is_joined, preload
 from kdray.sweep.tuning import tune_trials
-from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
 from kdray.waiting import during, shown_on
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How a sweep is started.
-
-    Attributes:
-        command: The command line, to be written down.
-        address: A Ray cluster's address; None starts Ray on this machine.
-    """
-
-    command: str
-    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,68 +81,53 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
     if not folder.verification_json.exists():
         with shown_on(console):
             read_data(config)
-    start_ray(launch.address)
+    past = enter(folder, launch.address)
     preload("mlflow", "kdray.reporting.report")
-    if is_joined(launch.address) and "://" not in folder.address:
-        check_every_node_sees(folder.root.parent)
-    say = partial(console.print, soft_wrap=True, highlight=False)
-    past = past_slot(folder)
     slot = past or choose_slot(config.resources, alive_nodes())
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):
-        with _begun(config, folder, launch, slot), shown_on(console):
-            prepared = prepare_sweep(config, folder, launch.address, min(1.0, slot.gpus), say)
-        _reopen(folder)
-        folder.share(folder.root)
-        study = open_study(config, folder, config.seed + len(folder.results()))
-        learn(study, config, say)
-        trials = begin(study, config, folder)
-        record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
-        record.open({"kdray": __version__, **flatten(dict(config.content))})
+        opened = open_sweep(config, folder, launch, slot, console)
         if past is None:
-            with shown_on(console):
-                slot = measured_slot(config, slot, prepared, trials, say)
-            write_provenance(config, folder, launch.command, slot)
-        shared = Shared.of(config, folder, prepared, slot.threads)
-        done = folder.results()
-        with Progress(console, config.objectives, trials, done, config.constraints) as progress:
-            searcher = StudySearch(study, config, folder)
-            books = Bookkeeping(searcher, record, progress, slot.threads)
-            grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
-            slot, begun = replace(slot, may_grow=grows), time.monotonic()
-            out_of_time = tune_trials(searcher, shared, slot, books, trials - len(done))
-        mark_cut_off(study, config, folder)
-        complete = out_of_time or len(folder.results()) >= trials
+            slot = _measured(opened, launch, slot)
+        begun = time.monotonic()
+        searcher, complete = _search(opened, launch, slot)
         if complete and not searcher.halted and config.evaluation.baselines:
             # What is known so far, should the baselines take long or be cut off.
-            tabulate(folder, record, before + time.monotonic() - start, complete=False)
+            tabulate(folder, opened.record, before + time.monotonic() - start, complete=False)
             with shown_on(console):
-                complete = run_baselines(config, shared, slot, begun, say)
+                shared = opened.shared(slot.threads)
+                complete = run_baselines(config, shared, slot, begun, opened.say)
         with shown_on(console), during("writing the report"):
-            summary = finish(config, folder, record, before + time.monotonic() - start, complete)
+            seconds = before + time.monotonic() - start
+            summary = finish(config, folder, opened.record, seconds, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     _check_fruits(config, folder, summary, complete)
-    return Swept(summary, complete, record.failure)
+    return Swept(summary, complete, opened.record.failure)
 
 
-@contextmanager
-def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot) -> Iterator[None]:
-    """Writes what a sweep is, so that it can be resumed; not one that turns out to be wrong."""
-    is_new = not folder.sweep_yaml.exists()
+def _measured(opened: OpenSweep, launch: Launch, slot: Slot) -> Slot:
+    """Returns the slot that is the fastest here, where the sweep leaves it open, written down."""
+    config, folder = opened.config, opened.folder
+    with shown_on(opened.console):
+        slot = measured_slot(config, slot, opened.prepared, opened.trials, opened.say)
     write_provenance(config, folder, launch.command, slot)
-    try:
-        yield
-    except (ConfigError, TeacherError):
-        if is_new:
-            shutil.rmtree(folder.root)
-        raise
+    return slot
 
 
-def _reopen(folder: SweepFolder) -> None:
-    """Writes down that a sweep is not at its end, should it be killed before it is again."""
-    if folder.summary_json.exists():
-        write_json(folder.summary_json, read_summary(folder) | {"complete": False})
+def _search(opened: OpenSweep, launch: Launch, slot: Slot) -> tuple[StudySearch, bool]:
+    """Runs the trials that are left; returns the search, and whether it came to its end."""
+    config, folder = opened.config, opened.folder
+    done, shared = folder.results(), opened.shared(slot.threads)
+    grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
+    searcher = StudySearch(opened.study, config, folder)
+    objectives, constraints = config.objectives, config.constraints
+    with Progress(opened.console, objectives, opened.trials, done, constraints) as progress:
+        books = Bookkeeping(searcher, opened.record, progress, slot.threads)
+        growing, left = replace(slot, may_grow=grows), opened.trials - len(done)
+        out_of_time = tune_trials(searcher, shared, growing, books, left)
+    mark_cut_off(opened.study, config, folder)
+    return searcher, out_of_time or len(folder.results()) >= opened.trials
 
 
 def finish(

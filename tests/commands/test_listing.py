@@ -15,8 +15,9 @@ from kdray.commands.overview import Overview, megabytes
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder, write_json
 from kdray.sweep.lock import held
+from kdray.sweep.opening import Launch
 from kdray.sweep.preparing import prepare_here
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.run import run_sweep
 from tests.conftest import Tiny
 from tests.tiny_sweep import tiny_config
 

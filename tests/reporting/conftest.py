@@ -4,7 +4,10 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
+from kdray.reporting.report import write_report
+from kdray.reporting.summary import write_tables
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import EpochReport, TrialResult
 
@@ -43,6 +46,30 @@ def make_sweep(tmp_path: Path) -> MakeSweep:
         return folder
 
     return make
+
+
+class Reports:
+    def __init__(self, make: MakeSweep) -> None:
+        self.make = make
+
+    def __call__(self, *trials: TrialResult, **config: Any) -> tuple[str, str]:
+        return written(self.make(*trials, **config))
+
+
+def written(folder: SweepFolder) -> tuple[str, str]:
+    write_tables(folder, duration_s=75.0, busy_s=90.0)
+    write_report(folder)
+    names = ("report.html", "report.md")
+    html, markdown = ((folder.root / name).read_text(encoding="utf-8") for name in names)
+    return html, markdown
+
+
+@pytest.fixture
+def reports(make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    # Figures are most of a report's time, and these tests are about its words.
+    monkeypatch.setattr("kdray.reporting.report.pareto_figure", lambda *_: Figure(figsize=(1, 1)))
+    monkeypatch.setattr("kdray.reporting.page.png", lambda chart: chart.name.encode())
+    return Reports(make_sweep)
 
 
 def sweep_file(**config: Any) -> dict[str, Any]:

@@ -5,40 +5,11 @@ import re
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
 
 from kdray.errors import ConfigError
 from kdray.reporting.report import write_report
-from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder
-from kdray.results.records import TrialResult
 
-from .conftest import MakeSweep, completed, failed, stopped, verification
-from .test_mistakes import left
-
-
-class Reports:
-    def __init__(self, make: MakeSweep) -> None:
-        self.make = make
-
-    def __call__(self, *trials: TrialResult, **config: Any) -> tuple[str, str]:
-        return written(self.make(*trials, **config))
-
-
-def written(folder: SweepFolder) -> tuple[str, str]:
-    write_tables(folder, duration_s=75.0, busy_s=90.0)
-    write_report(folder)
-    names = ("report.html", "report.md")
-    html, markdown = ((folder.root / name).read_text(encoding="utf-8") for name in names)
-    return html, markdown
-
-
-@pytest.fixture
-def reports(make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> Reports:
-    # Figures are most of a report's time, and these tests are about its words.
-    monkeypatch.setattr("kdray.reporting.report.pareto_figure", lambda *_: Figure(figsize=(1, 1)))
-    monkeypatch.setattr("kdray.reporting.page.png", lambda chart: chart.name.encode())
-    return Reports(make_sweep)
+from .conftest import MakeSweep, Reports, completed, failed, stopped, verification, written
 
 
 def rows(markdown: str) -> list[list[str]]:
@@ -268,36 +239,6 @@ def test_report_can_be_made_again_without_the_teacher(make_sweep: MakeSweep):
 def test_folder_without_tables_is_told_by_the_missing_file(make_sweep: MakeSweep):
     with pytest.raises(ConfigError, match=r"summary.json: no such file"):
         write_report(make_sweep())
-
-
-def test_errors_are_told_with_texts_that_may_be_shown(reports: Reports):
-    folder = left(reports.make(completed("0003", 0.7, 2)), texts=True)
-    first = written(folder)
-    folder.teacher.rename(folder.root / "gone")
-
-    for html, markdown in (first, written_again(folder)):
-        for text in (html, markdown):
-            assert "On test, 3 examples" in text
-            assert "Teacher right, trial 0003 wrong: the most confident" in text
-            assert "Most confident wrong decisions of the teacher, by label" in text
-            assert "texts are not shown" not in text
-        assert "the &lt;b&gt;soup&lt;/b&gt;" in html
-        assert "the &lt;b>soup&lt;/b>" in markdown
-        assert "<b>" not in html + markdown
-
-
-def written_again(folder: SweepFolder) -> tuple[str, str]:
-    write_report(folder)
-    html, markdown = (folder.root / "report.html", folder.root / "report.md")
-    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
-
-
-def test_errors_in_third_party_texts_are_told_by_their_rows(reports: Reports):
-    html, markdown = written(left(reports.make(completed("0003", 0.7, 2)), texts=False))
-
-    for text in (html, markdown):
-        assert "their texts are not shown" in text
-        assert "soup" not in text
 
 
 THREE = {"macro_f1": "maximize", "size_mb": "minimize", "latency_ms": "minimize"}

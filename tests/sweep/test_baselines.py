@@ -21,7 +21,8 @@ from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep import baselines, beside, run
 from kdray.sweep.baselines import twin
-from kdray.sweep.run import Launch, Swept, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import Swept, run_sweep
 from kdray.sweep.trainable import Shared, run_stored
 from kdray.trial_folder import TrialSetup, load_setup
 from tests.conftest import Tiny

@@ -15,8 +15,9 @@ from kdray.locations import past_config
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
+from kdray.sweep.opening import Launch
 from kdray.sweep.reconciling import mark_cut_off
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.run import run_sweep
 from kdray.sweep.search import StudySearch, begin, open_study
 from tests.tiny_sweep import tiny_config
 

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from kdray.commands.trials import run_one_trial
 from kdray.results.folder import SweepFolder
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from tests.learnable import SINGLE, write_data, write_teacher
 from tests.tiny_sweep import tiny_config
 

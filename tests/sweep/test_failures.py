@@ -18,7 +18,8 @@ from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep import tuning
 from kdray.sweep.failures import has_no_space
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from kdray.sweep.search import open_study
 from tests.sweep.misbehaving import EPOCHS, PLAN, begun, misbehaving
 from tests.tiny_sweep import tiny_config

@@ -13,7 +13,8 @@ from kdray.data.corpus import LABELS, make_corpus
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from kdray.sweep.search import open_study
 from tests.tiny_sweep import tiny_config
 

@@ -12,8 +12,9 @@ import ray
 from rich.console import Console
 
 from kdray.results.folder import SweepFolder
+from kdray.sweep.opening import Launch
 from kdray.sweep.preparing import free_store_bytes
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.run import run_sweep
 from kdray.teacher.cache import Plan
 from kdray.teacher.files import MappedFile
 from kdray.teacher.layout import Layout

@@ -15,7 +15,8 @@ from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.models.student import load_student
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from kdray.sweep.search import open_study
 from tests.conftest import Tiny
 from tests.tiny_sweep import ONE_BY_ONE, tiny_config

@@ -12,7 +12,8 @@ from rich.console import Console
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from kdray.sweep.search import StudySearch, begin, open_study
 from kdray.sweep.warm_start import WARM_START, learn
 from tests.conftest import Tiny

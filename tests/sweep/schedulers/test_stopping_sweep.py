@@ -13,7 +13,8 @@ from rich.console import Console
 from kdray.errors import SweepError
 from kdray.reporting.reading import read_trials
 from kdray.results.folder import SweepFolder
-from kdray.sweep.run import Launch, run_sweep
+from kdray.sweep.opening import Launch
+from kdray.sweep.run import run_sweep
 from kdray.sweep.schedulers.early_stopping import EarlyStopping
 from kdray.sweep.search import open_study
 from tests.tiny_sweep import tiny_config

@@ -1,0 +1,35 @@
+from kdray.reporting.report import write_report
+from kdray.results.folder import SweepFolder
+
+from .conftest import Reports, completed, written
+from .test_mistakes import left
+
+
+def test_errors_are_told_with_texts_that_may_be_shown(reports: Reports):
+    folder = left(reports.make(completed("0003", 0.7, 2)), texts=True)
+    first = written(folder)
+    folder.teacher.rename(folder.root / "gone")
+
+    for html, markdown in (first, written_again(folder)):
+        for text in (html, markdown):
+            assert "On test, 3 examples" in text
+            assert "Teacher right, trial 0003 wrong: the most confident" in text
+            assert "Most confident wrong decisions of the teacher, by label" in text
+            assert "texts are not shown" not in text
+        assert "the &lt;b&gt;soup&lt;/b&gt;" in html
+        assert "the &lt;b>soup&lt;/b>" in markdown
+        assert "<b>" not in html + markdown
+
+
+def written_again(folder: SweepFolder) -> tuple[str, str]:
+    write_report(folder)
+    html, markdown = (folder.root / "report.html", folder.root / "report.md")
+    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+
+
+def test_errors_in_third_party_texts_are_told_by_their_rows(reports: Reports):
+    html, markdown = written(left(reports.make(completed("0003", 0.7, 2)), texts=False))
+
+    for text in (html, markdown):
+        assert "their texts are not shown" in text
+        assert "soup" not in text

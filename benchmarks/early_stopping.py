@@ -6,7 +6,8 @@ For each seed three sweeps of the same space on the same teacher: random search 
 trial in full, and `pareto_asha` with TPE, of which only finished trials count. The question is at
 how many epochs each has reached the final hypervolume of random search. Quality is that of
 validation, which is what samplers and schedulers see. Prints a table, and JSON in the last line;
-`--figure FILE` draws the medians.
+`--figure FILE` draws the medians. Settings that were chosen on some seeds are tried on others with
+`--first-seed`; `--without-tpe` leaves out the sweeps that the question does not need.
 """
 
 import argparse
@@ -105,6 +106,8 @@ def one_seed(
         "tpe": {"sampler": "tpe", "scheduler": "fifo", "trials": given.trials},
         "pareto_asha": {"sampler": quick, "scheduler": asha, "trials": given.asha_trials},
     }
+    if given.without_tpe:
+        del searches["tpe"]
     content = space(given, seed, teacher)
     curves = {
         name: curve(
@@ -137,12 +140,13 @@ def show(found: Sequence[dict[str, Any]]) -> None:
         f"{'seed':6}{'target':>8}{'epochs':>8}{'tpe at':>9}{'asha at':>9}{'share':>8}{'final':>8}"
     )
     for row in found:
-        tpe, asha = (row["reached_at"][name] or "never" for name in ("tpe", "pareto_asha"))
+        reached = row["reached_at"]
+        tpe, asha = (reached.get(name, "–") or "never" for name in ("tpe", "pareto_asha"))
         share, final = row["share"]["pareto_asha"], row["final"]["pareto_asha"][1]
         shown = f"{share:8.2f}" if share is not None else f"{'–':>8}"
         head = f"{row['seed']:<6}{row['target']:8.3f}{row['random_epochs']:8}"
         print(f"{head}{tpe!s:>9}{asha!s:>9}{shown}{final:8.3f}")
-    for name in ("random", "tpe", "pareto_asha"):
+    for name in found[0]["share"]:
         print(f"{name}: median share of random search's epochs {median_share(found, name):.2f}")
 
 
@@ -154,13 +158,10 @@ def draw(found: Sequence[dict[str, Any]], file: Path) -> None:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     grid = np.arange(1, max(row["random_epochs"] for row in found) + 1)
-    for name, title in (
-        ("random", "random, in full"),
-        ("tpe", "TPE, in full"),
-        ("pareto_asha",) * 2,
-    ):
+    titles = {"random": "random, in full", "tpe": "TPE, in full", "pareto_asha": "pareto_asha"}
+    for name in found[0]["curves"]:
         steps = [_stepped(row["curves"][name], grid) / row["target"] for row in found]
-        axes.step(grid, np.median(steps, axis=0), where="post", label=title)
+        axes.step(grid, np.median(steps, axis=0), where="post", label=titles[name])
     axes.axhline(1, color="grey", linewidth=0.8)
     axes.set_xlabel("training epochs spent")
     axes.set_ylabel("hypervolume / that of random search")
@@ -180,12 +181,14 @@ def main() -> None:
     """Measures every seed and prints what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--asha-trials", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=27)
-    parser.add_argument("--first-rung", type=int, default=3)
-    parser.add_argument("--reduction-factor", type=float, default=9)
+    parser.add_argument("--first-rung", type=int, default=2)
+    parser.add_argument("--reduction-factor", type=float, default=14)
     parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--without-tpe", action="store_true")
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
         "--output", type=Path, help="keep the sweeps there, and take those there are"
@@ -198,7 +201,8 @@ def main() -> None:
         first = space(given, 0, NEW_TEACHER) | {"search": {"trials": 1, "sampler": "random"}}
         made = sweep(folder, "teacher", first | {"training": {"epochs": 1}})
         teacher = {"model": str(made.teacher), "training": None}
-        found = [one_seed(given, folder, seed, teacher) for seed in range(given.seeds)]
+        seeds = range(given.first_seed, given.first_seed + given.seeds)
+        found = [one_seed(given, folder, seed, teacher) for seed in seeds]
     show(found)
     if given.figure:
         draw(found, given.figure)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kdray.commands.reports import write_again
-from kdray.commands.speaking import print_json, progress_console
+from kdray.commands.speaking import print_json, print_table, progress_console
 from kdray.errors import ConfigError, Problem, StoppedError
 from kdray.locations import past_config, sweep_folder
 from kdray.reporting.confirmation import (
@@ -126,7 +126,7 @@ def _answer(
 
 def _show(answer: Mapping[str, Any], console: Console) -> None:
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
-    console.print(_table(answer))
+    print_table(_table(answer), console)
     for row in answer["trials"]:
         for run in row["failed"]:
             say(f"{row['trial_id']} failed with seed {run['seed']}: {run['error']}")

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kdray.commands.speaking import print_table
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 
@@ -47,7 +48,7 @@ def show_table(context: Mapping[str, Any], console: Console) -> None:
         table.add_column(FRONT_COLUMNS[column["name"]], justify=justify, no_wrap=True)
     for row in context["front"]["rows"]:
         table.add_row(*[row["cells"][index] for index in shown])
-    console.print(table)
+    print_table(table, console)
 
 
 def front_document(folder: SweepFolder) -> dict[str, Any]:

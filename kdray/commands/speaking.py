@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ def progress_console(quiet: bool = False, as_json: bool = False) -> Console:
         as_json: To stderr, because stdout is one JSON document.
     """
     return Console(stderr=as_json, quiet=quiet)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Prints a table with every cell in full; a narrow terminal folds its lines."""
+    room = console.width
+    console.width = Measurement.get(
+        console, console.options.update(max_width=10_000), table
+    ).maximum
+    try:
+        console.print(table, soft_wrap=True)
+    finally:
+        console.width = room
 
 
 def print_json(value: Any) -> None:

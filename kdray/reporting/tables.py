@@ -29,6 +29,8 @@ _NAMES = {
     "distillation.temperature": "temperature",
     "regime.name": "regime",
 }
+# What goes without saying where it was not searched.
+_USUAL = {"regime.name": "single"}
 
 
 def front_table(
@@ -146,7 +148,8 @@ def _parameter(row: Row, name: str, config: Mapping[str, Any]) -> str:
         return MISSING
     options = config.get(section)
     value = options.get(option) if isinstance(options, Mapping) else None
-    return MISSING if isinstance(value, (Mapping, list)) else drawn(value)
+    unsaid = isinstance(value, (Mapping, list)) or value == _USUAL.get(name)
+    return MISSING if unsaid else drawn(value)
 
 
 def _cell_column(name: str, key: str, *, numeric: bool) -> Column:

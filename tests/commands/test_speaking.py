@@ -1,5 +1,6 @@
 """`--json` and `--quiet`: what goes to stdout, and what does not."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from kdray import cli
+from kdray.commands.speaking import print_table
 from kdray.distillation.table import DISTILLATION
 from kdray.json_schema import search_space_schema
 from kdray.models.student import load_student
@@ -50,6 +54,18 @@ def test_methods_and_the_schema_are_one_document(run: Run) -> None:
     assert logit["options"]["alpha"]["values"] == {"type": "number", "minimum": 0, "maximum": 1}
     assert methods["regime"]["progressive"]["options"]["assistants"]["required"]
     assert json.loads(run("schema")[0]) == search_space_schema()
+
+
+def test_a_table_is_printed_in_full_on_a_narrow_console() -> None:
+    table = Table("trial", "distillation", "regime", box=None)
+    table.add_row("0003", "multi_level", "born_again")
+    out = io.StringIO()
+    console = Console(file=out, width=20)
+    print_table(table, console)
+    (head, row) = out.getvalue().splitlines()
+    assert head.split() == ["trial", "distillation", "regime"]
+    assert row.split() == ["0003", "multi_level", "born_again"]
+    assert console.width == 20
 
 
 def test_a_schema_is_written_and_an_editor_told_of_it(run: Run, tmp_path: Path) -> None:

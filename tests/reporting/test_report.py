@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,24 @@ def test_value_that_the_file_fixes_is_not_given_to_a_method_that_does_nothing(re
     _, markdown = reports(completed("0001", 0.74, 2), distillation=nothing)
 
     assert "temperature" not in rows(markdown)[4]
+
+
+@pytest.mark.parametrize(
+    ("regime", "drawn", "shown"),
+    [
+        ({"name": "single"}, {}, False),
+        ({"name": "mutual"}, {}, True),
+        ({"name": {"choice": ["single", "mutual"]}}, {"regime.name": "single"}, True),
+    ],
+)
+def test_regime_is_shown_where_it_was_searched_or_is_not_the_usual(
+    reports: Reports, regime: Any, drawn: dict[str, str], shown: bool
+):
+    trial = completed("0001", 0.74, 2)
+    trial = replace(trial, parameters={**trial.parameters, **drawn})
+    _, markdown = reports(trial, regime=regime)
+    (head,) = [row for row in rows(markdown) if row[0] == "trial"]
+    assert ("regime" in head) == shown
 
 
 def test_html_and_markdown_tell_the_same_numbers(reports: Reports):

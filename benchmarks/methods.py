@@ -109,7 +109,9 @@ def new_teacher(name: str, seed: int, given: argparse.Namespace, scratch: Path) 
     """Trains the teacher of a space with another seed, if it is not there yet."""
     folder = SweepFolder(scratch / "runs" / f"{name}-teacher-{seed}")
     if not folder.verification_json.exists():
-        config = space(name, given, scratch, {"name": folder.name, "seed": seed})
+        random = {"sampler": "random", "trials": 1}
+        own = {"name": folder.name, "seed": seed, "search": random}
+        config = space(name, given, scratch, own)
         prepare(config, print, Place(folder))
     return folder.teacher
 

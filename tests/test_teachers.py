@@ -153,7 +153,9 @@ def test_the_outputs_of_a_member_serve_a_later_sweep_of_the_same_ensemble(multi:
 
 @pytest.mark.parametrize("method", ["logit", "hard", "logit_mse", "hidden", "none"])
 def test_a_student_of_an_ensemble_learns_what_can_be_learnt(ensemble: Made, method: str) -> None:
-    finished = run_trial(trial(distillation={"method": method}), ensemble.sweep)
+    finished = run_trial(
+        trial(distillation={"method": method}, training={"epochs": 6}), ensemble.sweep
+    )
     assert finished.metrics["test_macro_f1"] > 0.8
     members = ensemble.sweep.verified.members
     whole = sum(one["metrics"]["size_mb"] for one in members)

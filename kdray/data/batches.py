@@ -70,8 +70,9 @@ def sorted_batches(
     while start < len(order):
         size = max(1, positions // max(1, int(dataset.lengths[order[start]])))
         rows = order[start : start + size]
-        if len(rows) * int(dataset.lengths[rows[-1]]) > positions:
-            rows = rows[: max(1, positions // int(dataset.lengths[rows[-1]]))]
+        width = dataset.width(rows)
+        if len(rows) * width > positions:
+            rows = rows[: max(1, positions // width)]
         yield make_batch(dataset, rows, device)
         start += len(rows)
 

@@ -31,16 +31,22 @@ def test_a_row_may_be_empty() -> None:
     assert ragged([[], [1]], pad=0).padded(np.array([0, 1]), 1).tolist() == [[0], [1]]
 
 
-@pytest.mark.parametrize("rows", [[0], [1, 2], [2, 1, 0]])
-def test_a_batch_is_as_long_as_its_longest_example_and_masked_where_padded(rows: list[int]) -> None:
-    ids = ragged(LISTS, pad=0)
-    dataset = Dataset({"input_ids": ids}, ids.lengths, np.zeros(3), mask="attention_mask")
+@pytest.mark.parametrize(
+    ("rows", "width"),
+    [([0], 3), ([0, 1], 8), ([2, 0], 8), ([3, 3], 16), ([4, 0], 17), ([4], 17)],
+)
+def test_a_batch_is_masked_where_padded_and_its_width_a_multiple_of_8_up_to_the_longest(
+    rows: list[int], width: int
+) -> None:
+    lists = [[5, 6, 7], [8] * 4, [9] * 8, [1] * 9, [2] * 17]
+    ids = ragged(lists, pad=0)
+    dataset = Dataset({"input_ids": ids}, ids.lengths, np.zeros(5), mask="attention_mask")
     found = dataset.arrays(np.array(rows))
-    longest = max(len(LISTS[row]) for row in rows)
-    assert found["input_ids"].shape == found["attention_mask"].shape == (len(rows), longest)
+    assert dataset.width(np.array(rows)) == width
+    assert found["input_ids"].shape == found["attention_mask"].shape == (len(rows), width)
     for place, row in enumerate(rows):
         real = found["attention_mask"][place] == 1
-        assert found["input_ids"][place][real].tolist() == LISTS[row]
+        assert found["input_ids"][place][real].tolist() == lists[row]
         assert not found["input_ids"][place][~real].any()
 
 

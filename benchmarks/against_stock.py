@@ -73,12 +73,14 @@ def kdray_sweep(folder: Path, name: str, content: Any) -> tuple[float, Path]:
 
 
 def stock_sweep(stock: Path, data: Path, teacher: Path, trials: int, epochs: int) -> Any:
-    """Runs the stock sweep and returns the JSON of its last line."""
+    """Runs the stock sweep and returns its JSON; what Ray's workers print may follow it."""
     command = [sys.executable, str(stock), "--data", str(data), "--teacher", str(teacher)]
     command += ["--trials", str(trials), "--epochs", str(epochs)]
     start = time.monotonic()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1]) | {"process_s": time.monotonic() - start}
+    seconds = time.monotonic() - start
+    (found,) = [line for line in done.stdout.splitlines() if line.startswith('{"')]
+    return json.loads(found) | {"process_s": seconds}
 
 
 def last_epochs(folder: Path) -> list[float]:

@@ -127,6 +127,7 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from kdray.loading import load_sweep_config
     from kdray.sweep import run, tuning
     from kdray.sweep.opening import Launch
+    from kdray.sweep.trainable import Shared
 
     search = {"trials": given.trials, "keep": "none"}
     space = SPACE | {"training": SPACE["training"] | {"epochs": EPOCHS}}
@@ -137,7 +138,7 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     sampler.start()
     stubs = mock.patch.object(tuning, "sweep_trial", stub_trial)
     what = (str(folder.root), given.seconds)
-    shared = mock.patch.object(run, "_shared", return_value=what)
+    shared = mock.patch.object(Shared, "of", return_value=what)
     with stubs, shared:
         launch = Launch("benchmarks/scale.py", given.address)
         run.run_sweep(load_sweep_config(file), folder, launch, Console(file=io.StringIO()))

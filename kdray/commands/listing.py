@@ -10,7 +10,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from kdray.commands.overview import Overview, overview
-from kdray.commands.speaking import print_json
+from kdray.commands.speaking import full_width, print_json
 from kdray.errors import ConfigError, Problem
 from kdray.reporting.formats import MISSING, measured, short
 from kdray.results.folder import SweepFolder
@@ -104,10 +104,9 @@ def _show(
 
 def _fitting(found: Sequence[Overview], console: Console) -> Table:
     """Returns the table without the last columns that it has no room for."""
-    unbounded = console.options.update(max_width=10_000)
     for count in range(len(COLUMNS), ALWAYS, -1):
         table = _table(found, count)
-        if console.measure(table, options=unbounded).maximum <= console.width:
+        if full_width(table, console) <= console.width:
             return table
     return _table(found, ALWAYS)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 
@@ -44,12 +43,15 @@ def progress_console(quiet: bool = False, as_json: bool = False) -> Console:
     return Console(stderr=as_json, quiet=quiet)
 
 
+def full_width(table: Table, console: Console) -> int:
+    """Returns the columns of a console that a table needs to show every cell in full."""
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
+
+
 def print_table(table: Table, console: Console) -> None:
     """Prints a table with every cell in full; a narrow terminal folds its lines."""
     room = console.width
-    console.width = Measurement.get(
-        console, console.options.update(max_width=10_000), table
-    ).maximum
+    console.width = full_width(table, console)
     try:
         console.print(table, soft_wrap=True)
     finally:

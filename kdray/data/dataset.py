@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @cached_property
+    def longest(self) -> int:
+        """Positions of the longest example."""
+        return int(self.lengths.max())
+
     def width(self, rows: Rows) -> int:
         """Returns the positions of a batch: the longest example's, rounded up to a multiple of 8.
 
@@ -74,7 +80,7 @@ class Dataset:
         longest = int(self.lengths[rows].max())
         if len(rows) == 1:
             return longest
-        return min(-(-longest // ALIGNED) * ALIGNED, int(self.lengths.max()))
+        return min(-(-longest // ALIGNED) * ALIGNED, self.longest)
 
     def arrays(self, rows: Rows) -> dict[str, npt.NDArray[np.generic]]:
         """Returns the inputs of some examples, padded to the width of their batch."""

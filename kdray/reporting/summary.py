@@ -71,7 +71,9 @@ def write_tables(
     verification = read_verification(folder)
     results = folder.results()
     front = front_ids(results, objectives, constraints)
-    baselines = _baselines(folder, [r for r in results if r.trial_id in front], config)
+    metric = quality_metric(objectives, verification["metrics"])
+    on_front = [result for result in results if result.trial_id in front]
+    baselines = baseline_summaries(folder, on_front, config, metric)
     statuses = [result.status for result in results]
     summary = {
         "name": folder.name,
@@ -101,13 +103,6 @@ def write_tables(
     _write_rows(folder, rows, _columns(results, objectives, constraints, beside))
     write_json(folder.summary_json, summary)
     return summary
-
-
-def _baselines(
-    folder: SweepFolder, front: Sequence[TrialResult], config: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    metric = quality_metric(config["objectives"], read_verification(folder)["metrics"])
-    return baseline_summaries(folder, front, config, metric)
 
 
 def _ensemble(verification: Mapping[str, Any]) -> dict[str, Any]:

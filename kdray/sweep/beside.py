@@ -64,7 +64,7 @@ class Queue:
     is_full: bool = False
 
     def __post_init__(self) -> None:
-        self._waiting: deque[tuple[TrialSetup, int]] = deque()
+        self._waiting: deque[_Attempt] = deque()
         self._running: dict[ray.ObjectRefGenerator, _Attempt] = {}
 
     def is_late(self) -> bool:
@@ -83,7 +83,7 @@ class Queue:
         first: dict[str, TrialSetup] = {}
         for setup in missing:
             first.setdefault(self._key(setup), setup)
-        self._waiting.extend((one, 1) for key, one in first.items() if key not in done)
+        self._waiting.extend(_Attempt(one, 1) for key, one in first.items() if key not in done)
         total = len(self._waiting)
         try:
             while (self._waiting or self._running) and not self.is_late() and not self.is_full:
@@ -100,7 +100,7 @@ class Queue:
     def _begin(self) -> None:
         task = _stored.options(num_cpus=self.slot.cpus, num_gpus=self.slot.gpus, max_retries=0)
         while self._waiting and len(self._running) < self.slot.concurrent:
-            attempt = _Attempt(*self._waiting.popleft())
+            attempt = self._waiting.popleft()
             self._running[task.remote(attempt.setup, self.shared)] = attempt
 
     def _look(self) -> None:
@@ -109,13 +109,13 @@ class Queue:
             attempt = self._running.pop(run)
             try:
                 ray.get(next(run))
-                self._running[run] = replace(attempt, begun=time.monotonic())
-                continue
+            except StopIteration:
+                self._tell(attempt.setup.trial_id)
             except RayError as error:
                 self._end_without_result(attempt, error)
-            except StopIteration:
-                pass
-            self._tell(attempt.setup.trial_id)
+                self._tell(attempt.setup.trial_id)
+            else:
+                self._running[run] = replace(attempt, begun=time.monotonic())
         self._end_overdue()
 
     def _end_without_result(self, attempt: _Attempt, error: RayError) -> None:
@@ -126,7 +126,7 @@ class Queue:
         elif folder.result(setup.trial_id) is not None:
             return
         elif attempt.number <= self.search.max_failures:
-            self._waiting.append((setup, attempt.number + 1))
+            self._waiting.append(_Attempt(setup, attempt.number + 1))
         else:
             failure = failure_of(error, None, attempt.seconds())
             store_failed(folder, setup, failure)

@@ -77,7 +77,7 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
 
 
 def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
-    start, before = time.monotonic(), _earlier_seconds(folder)
+    start = time.monotonic() - _earlier_seconds(folder)
     if not folder.verification_json.exists():
         with shown_on(console):
             read_data(config)
@@ -93,13 +93,12 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         searcher, complete = _search(opened, launch, slot)
         if complete and not searcher.halted and config.evaluation.baselines:
             # What is known so far, should the baselines take long or be cut off.
-            tabulate(folder, opened.record, before + time.monotonic() - start, complete=False)
+            tabulate(folder, opened.record, time.monotonic() - start, complete=False)
             with shown_on(console):
                 shared = opened.shared(slot.threads)
                 complete = run_baselines(config, shared, slot, begun, opened.say)
         with shown_on(console), during("writing the report"):
-            seconds = before + time.monotonic() - start
-            summary = finish(config, folder, opened.record, seconds, complete)
+            summary = finish(config, folder, opened.record, time.monotonic() - start, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     _check_fruits(config, folder, summary, complete)

@@ -30,11 +30,11 @@ def launch_sweep(
     from kdray.sweep.joining import make_ready
 
     make_ready(address)
-    from kdray.sweep.starting import preload, start_ray
+    from kdray.sweep.starting import preloading, start_ray
 
-    preload("kdray.sweep.run", *([] if address else ["transformers.modeling_utils"]))
+    here = [] if address else ["transformers.modeling_utils"]
     console = voice.progress()
-    with shown_on(console), during("starting Ray"):
+    with shown_on(console), during("starting Ray"), preloading("kdray.sweep.run", *here):
         start_ray(address)
     from kdray.sweep.opening import Launch
     from kdray.sweep.run import run_sweep

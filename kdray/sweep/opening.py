@@ -21,7 +21,7 @@ from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.resources import Slot
 from kdray.sweep.search import begin, open_study
 from kdray.sweep.shared_folder import check_every_node_sees
-from kdray.sweep.starting import is_joined, start_ray
+from kdray.sweep.starting import is_joined, preloading, start_ray
 from kdray.sweep.trainable import Shared
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
@@ -110,7 +110,7 @@ def open_sweep(
         TeacherError: If the teacher is not good enough; nothing is written then.
     """
     say = sayer(console)
-    with _begun(config, folder, launch, slot), shown_on(console):
+    with _begun(config, folder, launch, slot), shown_on(console), preloading("mlflow"):
         prepared = prepare_sweep(config, folder, launch.address, min(1.0, slot.gpus), say)
     _reopen(folder)
     folder.share(folder.root)

@@ -29,7 +29,7 @@ from kdray.sweep.provenance import write_provenance
 from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot
 from kdray.sweep.search import StudySearch
-from kdray.sweep.starting import is_joined, preload
+from kdray.sweep.starting import is_joined
 from kdray.sweep.tuning import tune_trials
 from kdray.tracking.record import SweepRecord
 from kdray.waiting import during, shown_on
@@ -82,7 +82,6 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         with shown_on(console):
             read_data(config)
     past = enter(folder, launch.address)
-    preload("mlflow", "kdray.reporting.report")
     slot = past or choose_slot(config.resources, alive_nodes())
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):

@@ -4,6 +4,8 @@ import importlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -84,14 +86,24 @@ def is_own_machine(address: str | None) -> bool:
     return not is_joined(address) and not ray.cluster_resources().get("GPU", 0.0)
 
 
-def preload(*modules: str) -> None:
-    """Imports modules in the background, while this thread waits for other processes."""
+@contextmanager
+def preloading(*modules: str) -> Iterator[None]:
+    """Imports modules in the background while this thread waits for other processes.
+
+    They are there when the block is left: two threads that import parts of one package get halves
+    of its modules where those import each other, as Ray Tune's do. What cannot be imported is left
+    to whoever needs it.
+    """
 
     def load() -> None:
-        for name in modules:
-            importlib.import_module(name)
+        with suppress(Exception):
+            for name in modules:
+                importlib.import_module(name)
 
-    threading.Thread(target=load, name="preload", daemon=True).start()
+    loading = threading.Thread(target=load, name="preload", daemon=True)
+    loading.start()
+    yield
+    loading.join()
 
 
 def quiet_ray() -> None:

@@ -1,5 +1,9 @@
 """Ray's start on a machine that is busy."""
 
+import importlib
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,3 +47,26 @@ def test_any_other_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="no space left"):
         starting.start_ray(None)
     assert len(tried) == 1
+
+
+def test_what_is_loaded_in_the_background_is_whole_when_the_wait_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its modules import each other, in one order only, as Ray Tune's do.
+    package = tmp_path / "in_circles"
+    package.mkdir()
+    (package / "__init__.py").write_text("import time; time.sleep(0.5)\nimport in_circles.first\n")
+    (package / "first.py").write_text("from in_circles.second import two\none = two - 1\n")
+    (package / "second.py").write_text("import in_circles.first\ntwo = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with starting.preloading("in_circles"):
+        while "in_circles" not in sys.modules:
+            time.sleep(0.01)
+    assert importlib.import_module("in_circles.second").two == 2
+    assert sys.modules["in_circles"].first.one == 1
+
+
+def test_what_cannot_be_loaded_is_left_to_who_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with starting.preloading("no_such_module"):
+        pass
+    assert capsys.readouterr().err == ""

@@ -100,11 +100,10 @@ def one_seed(
         "first_rung": given.first_rung,
         "reduction_factor": given.reduction_factor,
     }
-    quick = {"name": "tpe", "startup_trials": 5}
     searches = {
         "random": {"sampler": "random", "scheduler": "fifo", "trials": given.trials},
         "tpe": {"sampler": "tpe", "scheduler": "fifo", "trials": given.trials},
-        "pareto_asha": {"sampler": quick, "scheduler": asha, "trials": given.asha_trials},
+        "pareto_asha": {"sampler": "tpe", "scheduler": asha, "trials": given.asha_trials},
     }
     if given.without_tpe:
         del searches["tpe"]
@@ -186,7 +185,7 @@ def main() -> None:
     parser.add_argument("--asha-trials", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--first-rung", type=int, default=2)
-    parser.add_argument("--reduction-factor", type=float, default=14)
+    parser.add_argument("--reduction-factor", type=float, default=9)
     parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--without-tpe", action="store_true")
     parser.add_argument("--figure", type=Path)

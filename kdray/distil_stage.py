@@ -19,7 +19,7 @@ from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
 from kdray.teacher.lessons import EnsembleLessons, Lessons
 from kdray.training.best import BestEpoch, best_of, is_over
-from kdray.training.checkpoint import StepperState, go_on, keep, kept_shape
+from kdray.training.checkpoint import StepperState, go_on, keep, keep_for_telling, kept_shape
 from kdray.training.course import Checkpoints, Course, OnEpoch, ignore
 from kdray.training.loop import EpochTraining, steps_an_epoch, train_side_by_side
 
@@ -122,6 +122,7 @@ def _after_epoch(
     report = _report(epoch, config, measured[best] | costs, _asked(pupils, course))
     report = _counted(replace(report, rising=rising), setting, steps, over)
     course.epochs.append(report)
+    keep_for_telling(pupils[0].lane.stepper, course)
     course.on_epoch(report)
     keep(pupils[0].lane.stepper, course)
     return over

@@ -70,7 +70,10 @@ class Median(Section):
 
 
 class ParetoAsha(Section):
-    """Asynchronous successive halving over several objectives (Schmucker et al., 2021)."""
+    """Asynchronous successive halving over several objectives (Schmucker et al., 2021).
+
+    Trials wait at rungs, with a checkpoint each; the best one in η of those seen there go on.
+    """
 
     name: Literal["pareto_asha"] = "pareto_asha"
     first_rung: int = Field(

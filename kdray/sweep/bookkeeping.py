@@ -35,7 +35,7 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
         self._record = record
         self._progress = progress
         self._threads = threads
-        self._halt = searcher.halt
+        self._halt, self._waits = searcher.halt, searcher.waits
         self._running: dict[str, tuple[float, EpochReport | None]] = {}
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
@@ -59,8 +59,20 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
             self._progress.epoch(trial_id, report.epoch, report.epochs)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Records the end of a trial."""
-        self._finish(trial, None)
+        """Records the end of a trial, or that it waits."""
+        trial_id = trial.config["trial_id"]
+        if self._waits(trial_id):
+            self._running.pop(trial_id)
+            self._record.tag_trial(trial_id, {"status": "waiting"})
+            self._progress.waits(trial_id)
+        else:
+            self._finish(trial, None)
+
+    def stopped(self, trial_id: str) -> None:
+        """Records the end of a trial that was stopped while it waited."""
+        result = self._folder.result(trial_id)
+        assert result is not None, "it is on disk before anyone is told"
+        self._end(result)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a failure; one whose worker died is written here, for the worker could not."""
@@ -77,6 +89,9 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
             failure = failure_of(error, last, time.monotonic() - begun)
             setup = drawn_setup(trial.config, self._threads)
             result = store_failed(self._folder, setup, failure)
+        self._end(result)
+
+    def _end(self, result: TrialResult) -> None:
         self._stop_if_all_fail(result)
         # The front of all trials is that of the front before and the new one, and worth as much.
         candidates = {**self._front, result.trial_id: result}

@@ -41,6 +41,7 @@ class Progress:
         self._before = len(done)
         self._results = list(done)
         self._running: dict[str, str] = {}
+        self._waiting = set[str]()
         self._epochs = 0
         self._hypervolume = 0.0
         self._start = time.monotonic()
@@ -57,6 +58,7 @@ class Progress:
 
     def started(self, trial_id: str, parameters: Mapping[str, Any]) -> None:
         """Shows a trial that begins."""
+        self._waiting.discard(trial_id)
         self._running[trial_id] = "starting"
 
     def epoch(self, trial_id: str, epoch: int, epochs: int) -> None:
@@ -64,9 +66,15 @@ class Progress:
         self._epochs += 1
         self._running[trial_id] = f"epoch {epoch} of {epochs}"
 
+    def waits(self, trial_id: str) -> None:
+        """Shows that a trial waits for others before it goes on or is stopped."""
+        self._running.pop(trial_id, None)
+        self._waiting.add(trial_id)
+
     def finished(self, result: TrialResult, hypervolume: float) -> None:
         """Shows how a trial ended."""
         self._running.pop(result.trial_id, None)
+        self._waiting.discard(result.trial_id)
         self._results.append(result)
         self._hypervolume = hypervolume
         if not self._console.is_terminal:
@@ -102,9 +110,10 @@ class Progress:
 
     def _panel(self) -> Group:
         counts = Counter(result.status for result in self._results)
+        waiting = f"{len(self._waiting)} waiting, " if self._waiting else ""
         head = Text(
             f"trials {len(self._results)} of {self._trials} done: {counts['completed']} completed, "
-            f"{len(self._running)} running, {counts['stopped_early']} stopped early, "
+            f"{len(self._running)} running, {waiting}{counts['stopped_early']} stopped early, "
             f"{counts['failed']} failed"
         )
         return Group(head, Text(self._state()), self._best_table(), self._running_table())

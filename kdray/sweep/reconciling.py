@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kdray.config.replaying import replay
 from kdray.errors import ConfigError
+from kdray.evaluation.metrics import fixed_bounds
 from kdray.results.feasibility import Bounds, violations
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -69,6 +70,27 @@ def tell(study: optuna.Study, number: int, result: TrialResult | None, config: S
         study.tell(number, state=TrialState.PRUNED)
     else:
         study.tell(number, state=TrialState.FAIL)
+
+
+def tell_worth(
+    study: optuna.Study, number: int, metrics: Mapping[str, float], config: SweepConfig
+) -> None:
+    """Tells Optuna what a trial is worth that waits to go on; it stays RUNNING.
+
+    Where bounds depend on its training samplers do without: what Optuna was told of a bound stays.
+
+    Args:
+        study: The sweep's.
+        number: The trial's, in the study.
+        metrics: Those of its best epoch so far.
+        config: The sweep.
+    """
+    if config.constraints != fixed_bounds(config.constraints):
+        return
+    result = TrialResult("", "stopped_early", metrics=metrics)
+    _constrain(study, number, result, config)
+    for name, value in _worth(result, config).items():
+        _trial(study, number).set_user_attr(name, value)
 
 
 def first_choices(study: optuna.Study) -> Iterator[Mapping[str, Any]]:

@@ -25,9 +25,11 @@ from kdray.sweep.failures import has_no_space
 from kdray.sweep.lock import held
 from kdray.sweep.opening import Launch, OpenSweep, enter, open_sweep
 from kdray.sweep.progress import Progress
+from kdray.sweep.promotion import make_search
 from kdray.sweep.provenance import write_provenance
 from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot
+from kdray.sweep.schedulers.rivals import rivals_of
 from kdray.sweep.search import StudySearch
 from kdray.sweep.starting import is_joined
 from kdray.sweep.tuning import tune_trials
@@ -118,12 +120,13 @@ def _search(opened: OpenSweep, launch: Launch, slot: Slot) -> tuple[StudySearch,
     config, folder = opened.config, opened.folder
     done, shared = folder.results(), opened.shared(slot.threads)
     grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
-    searcher = StudySearch(opened.study, config, folder)
+    left, rivals = opened.trials - len(done), rivals_of(config, folder, opened.trials)
+    searcher = make_search(opened.study, config, folder, rivals, left)
     objectives, constraints = config.objectives, config.constraints
     with Progress(opened.console, objectives, opened.trials, done, constraints) as progress:
         books = Bookkeeping(searcher, opened.record, progress, slot.threads)
-        growing, left = replace(slot, may_grow=grows), opened.trials - len(done)
-        out_of_time = tune_trials(searcher, shared, growing, books, left)
+        growing = replace(slot, may_grow=grows)
+        out_of_time = tune_trials(searcher, shared, growing, books, rivals)
     mark_cut_off(opened.study, config, folder)
     return searcher, out_of_time or len(folder.results()) >= opened.trials
 

@@ -112,9 +112,22 @@ def point_choices(config: SweepConfig, point: Mapping[str, Any]) -> dict[str, An
 
 
 class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no types
-    """Ray Tune's side of an Optuna study."""
+    """Ray Tune's side of an Optuna study.
 
-    def __init__(self, study: optuna.Study, config: SweepConfig, folder: SweepFolder) -> None:
+    Args:
+        study: Draws.
+        config: The sweep.
+        folder: Its folder.
+        samples: How many configurations Ray Tune asks for; -1: until there are no more.
+
+    Attributes:
+        halted: Why no more trials are begun; None if they are.
+        exhausted: Whether there are no more, of as many as it takes.
+    """
+
+    def __init__(
+        self, study: optuna.Study, config: SweepConfig, folder: SweepFolder, samples: int = -1
+    ) -> None:
         modes = {"maximize": "max", "minimize": "min"}
         super().__init__(
             metric=list(config.objectives), mode=[modes[d] for d in config.objectives.values()]
@@ -124,14 +137,16 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
         self.folder = folder
         given = [trial.user_attrs.get(TRIAL_ID) for trial in study.get_trials(deepcopy=False)]
         given += [result.trial_id for result in folder.results()]
+        self.samples = samples
         self.halted: str | None = None
+        self.exhausted = False
         self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
 
     def halt(self, reason: str) -> None:
         """Begins no more trials; those that run come to their end."""
         self.halted = self.halted or reason
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next configuration, with kdray's own id of the trial."""
         if self.halted:
             return str(Searcher.FINISHED)
@@ -158,6 +173,14 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
         trial = self._ot_trials[trial_id]
         found = self.folder.result(trial.user_attrs[TRIAL_ID])
         tell(self._ot_study, trial.number, found, self.config)
+
+    def waits(self, own_id: str) -> bool:
+        """Returns whether a trial waits to go on; here none does."""
+        return False
+
+    def stopped(self, own_id: str) -> None:
+        """Tells Optuna of a trial that was stopped while it waited."""
+        raise NotImplementedError(f"trial {own_id} cannot have waited")
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the study's journal is the state."""

@@ -2,7 +2,8 @@
 
 Optuna takes no values of a stopped trial with several objectives, and TPE then counts the oldest of
 the stopped trials among the good ones. The study keeps their true state, PRUNED, and what they were
-worth when they were stopped beside it; the sampler alone sees them as trials with these values.
+worth when they were stopped beside it; the sampler alone sees them as trials with these values, and
+so those that wait to go on, or have gone on, until they end.
 """
 
 import copy
@@ -17,8 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kdray.sweep.forgetting import forgettable
 
-# A user attribute of a stopped trial: its values of the objectives, in their order.
+# A user attribute of a trial that was stopped, or waited: its values of the objectives, in their
+# order.
 WORTH = "worth"
+_UNFINISHED = (TrialState.PRUNED, TrialState.RUNNING)
 
 
 class LearningSampler(BaseSampler):
@@ -80,7 +83,7 @@ class LearningSampler(BaseSampler):
 
 
 class _View:
-    """A study in which stopped trials that are worth something are complete."""
+    """A study in which trials that did not come to their end, but are worth something, did."""
 
     def __init__(
         self, study: optuna.Study, seen: dict[int, FrozenTrial], forgotten: set[int]
@@ -95,7 +98,7 @@ class _View:
     def _get_trials(
         self, deepcopy: bool = True, states: Any = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        asked = None if states is None else {*states, TrialState.PRUNED}
+        asked = None if states is None else {*states, *_UNFINISHED}
         trials = self._study._get_trials(deepcopy, asked, use_cache)
         found = [self._as_seen(trial) for trial in trials if trial.number not in self._forgotten]
         told = [trial for trial in found if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
@@ -109,7 +112,7 @@ class _View:
 
     def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
         worth = trial.user_attrs.get(WORTH)
-        if trial.state != TrialState.PRUNED or worth is None:
+        if trial.state not in _UNFINISHED or worth is None:
             return trial
         if trial.number not in self._known:
             seen = copy.copy(trial)

@@ -5,12 +5,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import ray
 import torch
 from ray import tune
 
+from kdray.config.search import ParetoAsha
 from kdray.config.sections import Evaluation
 from kdray.errors import SweepError
 from kdray.evaluation.metrics import selection_metric
@@ -20,8 +22,9 @@ from kdray.results.folder import SweepFolder, share_trial
 from kdray.results.records import EpochReport
 from kdray.schema import SweepConfig, trial_config
 from kdray.sweep.failures import may_pass
+from kdray.sweep.schedulers.pareto_asha import is_rung
 from kdray.training.checkpoint import kept_epochs
-from kdray.training.course import Checkpoints
+from kdray.training.course import Checkpoints, never
 from kdray.trial import TrialError, run_trial
 from kdray.trial_folder import Failure, TrialSetup, drawn_setup, store_failed, store_finished
 
@@ -42,6 +45,7 @@ class Shared:
         threads: Torch threads of a trial.
         keep_weights: Whether the student is written.
         checkpoint_interval_s: Least time between two checkpoints of a trial.
+        rungs: Where trials wait, and so have a checkpoint; None if they do not.
     """
 
     prepared: ray.ObjectRef
@@ -51,12 +55,14 @@ class Shared:
     threads: int
     keep_weights: bool
     checkpoint_interval_s: float
+    rungs: ParetoAsha | None = None
 
     @classmethod
     def of(
         cls, config: SweepConfig, folder: SweepFolder, prepared: ray.ObjectRef, threads: int
     ) -> Self:
         """Returns what every trial of a sweep gets."""
+        scheduler = config.search.scheduler
         return cls(
             prepared,
             folder,
@@ -65,6 +71,7 @@ class Shared:
             threads,
             config.search.keep != "none",
             config.search.checkpoint_interval_s,
+            scheduler if isinstance(scheduler, ParetoAsha) else None,
         )
 
 
@@ -111,7 +118,8 @@ def run_stored(setup: TrialSetup, shared: Shared, tell: Tell) -> None:
 
 
 def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> None:
-    kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s)
+    may_wait = partial(is_rung, shared.rungs) if shared.rungs else never
+    kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s, may_wait)
     with _checkpoint_may_fail():
         folder.fetch(kept.folder)
     start, reports = time.perf_counter(), kept_epochs(kept)

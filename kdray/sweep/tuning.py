@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter
 
 from kdray.sweep.bookkeeping import Bookkeeping
 from kdray.sweep.growth import Growth
 from kdray.sweep.resources import Slot
-from kdray.sweep.schedulers.early_stopping import make_scheduler
+from kdray.sweep.schedulers.early_stopping import EarlyStopping
+from kdray.sweep.schedulers.rivals import Rivals
 from kdray.sweep.search import StudySearch
 from kdray.sweep.starting import quiet_ray
 from kdray.sweep.trainable import Shared, sweep_trial
@@ -20,7 +22,7 @@ from kdray.sweep.watchdog import Watchdog
 
 
 def tune_trials(
-    searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, trials: int
+    searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, rivals: Rivals | None
 ) -> bool:
     """Runs trials until they are done, the time is over, the search halts, or Ctrl-C.
 
@@ -29,14 +31,22 @@ def tune_trials(
         shared: What every trial gets.
         slot: Resources of a trial, and how many run side by side at most.
         books: Takes what happens.
-        trials: How many.
+        rivals: All trials; None if none is stopped early.
 
     Returns:
         Whether the time was over.
     """
-    if trials <= 0:
+    if not searcher.samples:
         return False
     quiet_ray()
+
+    def stopped(trial_id: str) -> None:
+        searcher.stopped(trial_id)
+        books.stopped(trial_id)
+
+    scheduler = FIFOScheduler()
+    if rivals is not None:
+        scheduler = EarlyStopping(rivals, searcher.folder, slot.threads, stopped)
     limiter = ConcurrencyLimiter(searcher, slot.concurrent)
     start, budget = time.monotonic(), searcher.config.search.time_budget_s
     with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, stopped_alike():
@@ -47,8 +57,8 @@ def tune_trials(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=limiter,
-                scheduler=make_scheduler(searcher.config, searcher.folder, slot.threads),
-                num_samples=trials,
+                scheduler=scheduler,
+                num_samples=searcher.samples,
                 reuse_actors=True,
                 time_budget_s=budget,
             ),
@@ -60,7 +70,10 @@ def tune_trials(
                 failure_config=tune.FailureConfig(max_failures=searcher.config.search.max_failures),
             ),
         ).fit()
-    return budget is not None and time.monotonic() - start >= budget
+    out_of_time = budget is not None and time.monotonic() - start >= budget
+    if isinstance(scheduler, EarlyStopping) and (searcher.exhausted or out_of_time):
+        scheduler.stop_waiting()
+    return out_of_time
 
 
 def _companions(

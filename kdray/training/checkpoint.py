@@ -65,10 +65,23 @@ class StepperState:
 
 
 def keep(stepper: Stepper, course: Course) -> None:
-    """Writes the state of a training after an epoch, if that is due; a full disk ends no trial."""
-    checkpoints = course.checkpoints
-    if checkpoints is None or course.duration_s - course.kept_s < checkpoints.interval_s:
-        return
+    """Writes the state of a training after an epoch, if that is due; a full disk ends no trial.
+
+    An epoch that is in it has been told of, so that none is lost with the process in between.
+    """
+    place = course.checkpoints
+    if place is not None and course.duration_s - course.kept_s >= place.interval_s:
+        _keep(place, stepper, course)
+
+
+def keep_for_telling(stepper: Stepper, course: Course) -> None:
+    """Writes the state before an epoch is told of after which the trial may be made to wait."""
+    place = course.checkpoints
+    if place is not None and place.may_wait(course.epochs[-1]):
+        _keep(place, stepper, course)
+
+
+def _keep(checkpoints: Checkpoints, stepper: Stepper, course: Course) -> None:
     try:
         with written_whole(checkpoints.folder) as staging:
             _write(staging / FILE, stepper, course)

@@ -19,6 +19,11 @@ def ignore(report: EpochReport) -> None:
     """Takes the report of an epoch, for nobody."""
 
 
+def never(report: EpochReport) -> bool:
+    """Returns no, whatever an epoch reports."""
+    return False
+
+
 class Beside(Protocol):
     """Something that changes with the student, and whose state is kept with it."""
 
@@ -39,10 +44,12 @@ class Checkpoints:
     Attributes:
         folder: Of this trial alone; it need not be there.
         interval_s: Least seconds between two writes, and before the first; 0: after each epoch.
+        may_wait: Whether a trial may be made to wait after an epoch, to go on from here.
     """
 
     folder: Path
     interval_s: float
+    may_wait: Callable[[EpochReport], bool] = never
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Tags(SweepRecord):
         self.tag_trial(result.trial_id, tags or {})
 
     def tag_trial(self, trial_id: str, tags: Mapping[str, str]) -> None:
-        self.on_front[trial_id] = tags["on_front"]
+        self.on_front[trial_id] = tags.get("on_front") or tags["status"]
 
 
 class Score(Progress):
@@ -55,7 +55,14 @@ class Sweep:
         folder.teacher.mkdir(parents=True, exist_ok=True)
         folder.verification_json.write_text(json.dumps(VERIFICATION), encoding="utf-8")
         self.record, self.score = Tags(), Score(Console(file=io.StringIO()), config.objectives, 9)
-        searcher: Any = SimpleNamespace(config=config, folder=folder, halt=self.halts.append)
+        self.waiting, self.shown_waiting = set[str](), list[str]()
+        self.score.waits = self.shown_waiting.append  # type: ignore[method-assign]
+        searcher: Any = SimpleNamespace(
+            config=config,
+            folder=folder,
+            halt=self.halts.append,
+            waits=self.waiting.__contains__,
+        )
         self.books = Bookkeeping(searcher, self.record, self.score, 1)
 
     def end(self, trial_id: str, quality: float, size: float, status: Any = "completed") -> None:
@@ -131,3 +138,16 @@ def test_a_sweep_goes_on_where_one_of_the_first_five_ended_otherwise(
     for index in range(12):
         sweep.fail(f"{index:04d}", "another" if index == other else "no such device")
     assert sweep.halts == []
+
+
+def test_a_trial_that_waits_has_not_failed_and_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    sweep = Sweep(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    drawn = {"trial_id": "0000", "sections": {}, "parameters": {}}
+    sweep.waiting.add("0000")
+    sweep.books._running["0000"] = (0.0, None)
+    sweep.books.on_trial_complete(0, [], SimpleNamespace(config=drawn))
+    assert sweep.folder.results() == []
+    assert (sweep.record.on_front, sweep.shown_waiting) == ({"0000": "waiting"}, ["0000"])
+    write_trial(sweep.folder, TrialResult("0000", "stopped_early", metrics={"macro_f1": 0.5}))
+    sweep.books.stopped("0000")
+    assert sweep.record.on_front == {"0000": "false"}

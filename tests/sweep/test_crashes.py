@@ -21,6 +21,7 @@ from kdray.locations import past_config
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder
 from kdray.sweep.reconciling import TRIAL_ID
+from kdray.sweep.schedulers.history import past
 from kdray.sweep.search import open_study
 from tests.command_line import kdray
 from tests.tiny_sweep import write_space
@@ -32,7 +33,7 @@ SPACE: dict[str, Any] = {
     "training": {"epochs": 6},
     "search": {"trials": TRIALS, "checkpoint_interval_s": 0},
 }
-ENDED = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}
+ENDED = {"completed": TrialState.COMPLETE, "stopped_early": TrialState.PRUNED}
 
 
 @contextmanager
@@ -144,6 +145,30 @@ def test_a_sweep_killed_at_ten_random_moments_ends_as_if_it_never_was(tmp_path: 
     assert cut
     for trial_id in cut:
         assert "is the same as in the sweep" in kdray("trial", folder.root, trial_id)
+
+
+def test_trials_that_wait_when_a_sweep_is_killed_wait_again(tmp_path: Path) -> None:
+    asha = {"name": "pareto_asha", "first_rung": 2}
+    space = write_space(
+        tmp_path,
+        **SPACE | {"search": {"trials": 12, "scheduler": asha, "checkpoint_interval_s": 3600}},
+        # Every student is better than the constant answer, and as good as the others.
+        objectives={"brier": "minimize", "size_mb": "minimize"},
+    )
+    folder = SweepFolder(tmp_path / "runs" / "tiny")
+    for waiting in (2, 4):
+        begun = folder.sweep_yaml.exists()
+        arguments = ["resume", folder.root] if begun else ["sweep", space, "--output", OUTPUT]
+        with driver(tmp_path, *arguments) as process:
+            # With that interval only those that came to a rung have a checkpoint.
+            wait_for(lambda: len(cut_off(folder)) >= waiting, process)  # noqa: B023
+            process.kill()
+        assert {len(epochs) for epochs in past(folder).values()} == {2}
+    run(tmp_path, "resume", folder.root)
+    check_agreement(folder, 12)
+    epochs = Counter(result.epochs for result in folder.results())
+    assert set(epochs) == {2, 6}
+    assert epochs[6] >= 4
 
 
 def test_a_sweep_whose_mlflow_server_goes_away_for_a_while_is_recorded_whole(

@@ -33,6 +33,19 @@ def test_a_terminal_shows_counts_best_hypervolume_and_what_runs() -> None:
     assert "starting" in shown
 
 
+def test_trials_that_wait_are_counted_until_they_go_on_or_are_stopped() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=True)
+    with Progress(console, OBJECTIVES, 3) as progress:  # type: ignore[arg-type]
+        for own_id in ("0000", "0001", "0002"):
+            progress.started(own_id, {})
+            progress.waits(own_id)
+        progress.started("0001", {})
+        progress.finished(TrialResult("0002", "stopped_early", epochs=1), 0.25)
+    shown = text.getvalue()
+    assert "trials 1 of 3 done: 0 completed, 1 running, 1 waiting, 1 stopped early" in shown
+
+
 def finished(terminal: bool) -> str:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=terminal)

@@ -50,6 +50,20 @@ def test_a_stopped_trial_is_complete_for_the_sampler_and_pruned_in_the_study() -
     assert study.best_trials == []
 
 
+def test_a_trial_that_waits_is_complete_for_the_sampler_until_it_ends_otherwise() -> None:
+    spy = Spy(seed=0)
+    study = study_of(spy)
+    waiting, running = study.ask(), study.ask()
+    for trial in (waiting, running):
+        trial.suggest_float("x", 0, 1)
+    waiting.set_user_attr(WORTH, [0.4, 2.0])
+    study.ask().suggest_float("x", 0, 1)
+    assert [(trial.number, trial.values) for trial in spy.seen] == [(0, [0.4, 2.0])]
+    study.tell(waiting, [0.7, 2.0])
+    study.ask().suggest_float("x", 0, 1)
+    assert [(trial.number, trial.values) for trial in spy.seen] == [(0, [0.7, 2.0])]
+
+
 @pytest.mark.parametrize("sampler", [TPESampler, GPSampler])
 def test_draws_move_to_where_stopped_trials_were_worth_most(
     sampler: type[TPESampler] | type[GPSampler],

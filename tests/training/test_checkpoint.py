@@ -12,7 +12,7 @@ from kdray.models.outputs import forward
 from kdray.results.records import EpochReport
 from kdray.training import checkpoint
 from kdray.training.best import BestEpoch
-from kdray.training.checkpoint import FILE, go_on, keep, kept_epochs
+from kdray.training.checkpoint import FILE, go_on, keep, keep_for_telling, kept_epochs
 from kdray.training.course import Checkpoints, Course
 from kdray.training.loop import new_stepper, train_epochs
 from kdray.training.losses import hard_loss
@@ -54,6 +54,7 @@ class Run:
             metrics = {"f1": VALUES[epoch.epoch - 1]}
             self.course.best.offer(epoch.epoch, metrics, self.model)
             self.course.epochs.append(EpochReport(epoch.epoch, 4, metrics, {"loss": epoch.loss}, 0))
+            keep_for_telling(self.stepper, self.course)
             keep(self.stepper, self.course)
 
         left = range(len(self.course.epochs), self.stepper.options.epochs)
@@ -163,6 +164,14 @@ def test_nothing_is_written_before_the_interval_is_over(tmp_path, monkeypatch):
         except ZeroDivisionError:
             run.course.kept_s = now[0]
     assert written == [101.0, 202.0]
+
+
+def test_an_epoch_after_which_a_trial_may_wait_is_written_before_the_interval_is_over(tmp_path):
+    run = Run(tmp_path / "state", interval_s=100.0)
+    place = Checkpoints(tmp_path / "state", 100.0, lambda report: report.epoch == 2)
+    run.course.checkpoints = place
+    run.train()
+    assert [report.epoch for report in kept_epochs(place)] == [1, 2]
 
 
 def test_the_seconds_before_the_cut_count(tmp_path):

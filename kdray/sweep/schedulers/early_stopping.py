@@ -1,92 +1,93 @@
 """Ray Tune's side of early stopping: what a rule decides is on disk before anyone is told."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from kdray.evaluation.metrics import fixed_bounds
-from kdray.reporting.reading import read_verification
-from kdray.results.feasibility import is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
-from kdray.schema import SweepConfig
 from kdray.sweep.not_pickled import NotPickled
-from kdray.sweep.schedulers.history import best_epoch, criteria_of, past
-from kdray.sweep.schedulers.table import RULES, Rule
+from kdray.sweep.schedulers.history import best_epoch
+from kdray.sweep.schedulers.pareto_asha import hopeless
+from kdray.sweep.schedulers.rivals import Rivals, Verdict
+from kdray.sweep.schedulers.table import RULES
 from kdray.trial_folder import drawn_setup, store_stopped
 
-
-def make_scheduler(config: SweepConfig, folder: SweepFolder, threads: int) -> FIFOScheduler:
-    """Returns Ray Tune's scheduler for `search.scheduler`.
-
-    Args:
-        config: The sweep.
-        folder: Its folder, with `teacher/verification.json` and the trials that are done.
-        threads: Torch threads of a trial.
-    """
-    rule = RULES.get(type(config.search.scheduler))
-    return FIFOScheduler() if rule is None else EarlyStopping(rule, config, folder, threads)
+# Takes the id of a trial that was stopped while it waited.
+Ended = Callable[[str], None]
 
 
 class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has no types
-    """Stops trials by a rule; begins them in their order.
+    """Stops trials by a rule, or lets them wait; begins them in their order.
 
     A trial that is stopped has its result on disk, with status `stopped_early` and the metrics of
     its best epoch so far, when this scheduler says so: Ray tells the search next, which reads it.
-    A trial whose size already breaks one of the `constraints` is stopped at its first report, and
-    no other is compared with it.
+    A trial that waits is over for Ray too, but has no result; the search may go on with it. A
+    trial whose size already breaks one of the `constraints` is stopped at its first report, and no
+    other is compared with it.
+
+    Args:
+        rivals: All trials.
+        folder: The sweep's folder.
+        threads: Torch threads of a trial.
+        ended: Is told of those that are stopped while they wait, which Ray knows nothing of.
     """
 
-    def __init__(self, rule: Rule, config: SweepConfig, folder: SweepFolder, threads: int) -> None:
+    def __init__(self, rivals: Rivals, folder: SweepFolder, threads: int, ended: Ended) -> None:
         super().__init__()
-        self._rule = rule
-        self._options = config.search.scheduler
-        self._bounds = fixed_bounds(config.constraints)
-        self._criteria = criteria_of(config.objectives, read_verification(folder))
+        self._rivals = rivals
+        self._rule = RULES[type(rivals.options)]
         self._folder = folder
         self._threads = threads
-        self._history = {
-            trial_id: reports
-            for trial_id, reports in past(folder).items()
-            if all(report.rising or self._keeps(report) for report in reports)
-        }
+        self._ended = ended
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Stores and stops a trial that the rule stops."""
+        """Stores and stops a trial that the rule stops, and those that wait in vain."""
         if "report" not in result:
             return str(self.CONTINUE)
-        trial_id, report = trial.config["trial_id"], EpochReport.from_json(result["report"])
+        drawn, report = trial.config, EpochReport.from_json(result["report"])
+        own_id = drawn["trial_id"]
         earlier = [EpochReport.from_json(line) for line in result.get("earlier", ())]
-        before = self._history.get(trial_id) or earlier
+        before = max(self._rivals.history.get(own_id, []), earlier, key=len)
         if before and report.epoch <= before[-1].epoch:
             # An epoch that is done again, after its worker was lost, was decided on before.
             return str(self.CONTINUE)
-        epochs = [*before, report]
-        if report.rising:
-            self._history[trial_id] = epochs
-            stop = False
-        elif self._keeps(report):
-            self._history[trial_id] = epochs
-            stop = self._rule(self._options, self._criteria, self._history, trial_id)
-        else:
-            stop = report.epoch < report.epochs
-        if not stop:
-            return str(self.CONTINUE)
-        self._store(trial.config, epochs, result["duration_s"])
-        return str(self.STOP)
+        verdict = self._judge(own_id, [*before, report])
+        if verdict == "stops":
+            self._store(drawn, [*before, report], result["duration_s"])
+        elif verdict == "waits":
+            self._rivals.waiting[own_id] = drawn
+            self._stop(hopeless(self._rivals), arriving=own_id)
+        return str(self.CONTINUE if verdict == "goes on" else self.STOP)
 
-    def _keeps(self, report: EpochReport) -> bool:
-        return is_feasible(report.metrics, self._bounds)
+    def _judge(self, trial_id: str, epochs: list[EpochReport]) -> Verdict:
+        last = epochs[-1]
+        if not self._rivals.compares(last):
+            return "stops" if last.epoch < last.epochs else "goes on"
+        self._rivals.history[trial_id] = epochs
+        return "goes on" if last.rising else self._rule(self._rivals, trial_id)
+
+    def stop_waiting(self) -> None:
+        """Stops the trials that still wait, and stores them."""
+        self._stop(list(self._rivals.waiting))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Forgets a trial that failed for good; nobody is compared with it."""
         if not trial.should_recover():
-            self._history.pop(trial.config["trial_id"], None)
+            self._rivals.history.pop(trial.config["trial_id"], None)
+
+    def _stop(self, trial_ids: Iterable[str], arriving: str | None = None) -> None:
+        """Stops trials that wait; of the one that has just come Ray itself will tell."""
+        for trial_id in trial_ids:
+            drawn, epochs = self._rivals.waiting.pop(trial_id), self._rivals.history[trial_id]
+            self._store(drawn, epochs, sum(report.duration_s for report in epochs))
+            if trial_id != arriving:
+                self._ended(trial_id)
 
     def _store(
-        self, drawn: dict[str, Any], epochs: Sequence[EpochReport], duration_s: float
+        self, drawn: Mapping[str, Any], epochs: list[EpochReport], duration_s: float
     ) -> None:
+        best = best_epoch(epochs, self._rivals.criteria.selection_metric)
         setup = drawn_setup(drawn, self._threads)
-        best = best_epoch(epochs, self._criteria.selection_metric)
         store_stopped(self._folder, setup, epochs, best, duration_s)

@@ -3,11 +3,12 @@
 import numpy as np
 
 from kdray.config.search import Median
-from kdray.sweep.schedulers.history import Criteria, History, standings
+from kdray.sweep.schedulers.history import standings
+from kdray.sweep.schedulers.rivals import Rivals, Verdict
 
 
-def stops(options: Median, criteria: Criteria, history: History, trial_id: str) -> bool:
-    """Tells whether a trial is stopped after its last report.
+def judge(rivals: Rivals, trial_id: str) -> Verdict:
+    """Tells whether a trial is stopped after its last report, the last in its history.
 
     It is stopped if the values of its best epoch so far are worse than the median of the other
     trials', at the same epoch, in every objective: a weak student survives by being small.
@@ -18,19 +19,18 @@ def stops(options: Median, criteria: Criteria, history: History, trial_id: str) 
     Vizier: a service for black-box optimization", 2017. https://doi.org/10.1145/3097983.3098043
 
     Args:
-        options: From which epoch on, and among how many others.
-        criteria: What trials are compared in.
-        history: The reports of each trial, this one's included.
+        rivals: All trials.
         trial_id: The trial.
     """
-    last = history[trial_id][-1]
-    ways = criteria.reported_in(last)
+    options, last = rivals.options, rivals.history[trial_id][-1]
+    assert isinstance(options, Median), "its own options"
+    ways = rivals.criteria.reported_in(last)
     if not ways or last.counted < options.grace_epochs or last.counted >= last.to_count:
-        return False
-    others = standings(history, last.counted, criteria, list(ways))
+        return "goes on"
+    others = standings(rivals.history, last.counted, rivals.criteria, list(ways))
     own = np.array(others.pop(trial_id))
     if len(others) < options.startup_trials:
-        return False
+        return "goes on"
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in ways.values()])
     middle = np.nanmedian(np.array(list(others.values())), axis=0)
-    return bool(~(signs * own >= signs * middle).any())
+    return "goes on" if (signs * own >= signs * middle).any() else "stops"

@@ -1,39 +1,56 @@
-"""Successive halving with several objectives: at each rung one trial in η goes on."""
+"""Successive halving with several objectives: of the trials at a rung the best one in η go on."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from kdray.config.search import ParetoAsha
 from kdray.config.sections import Direction
 from kdray.reporting.pareto import ranking
-from kdray.sweep.schedulers.history import Criteria, History, standings
+from kdray.results.records import EpochReport
+from kdray.sweep.schedulers.history import standings
+from kdray.sweep.schedulers.rivals import Rivals, Verdict
+
+# A trial behind so many others that wait would go on only if all of them did; each that waits has
+# a checkpoint on disk.
+MOST_WAITING = 16
 
 
-def stops(options: ParetoAsha, criteria: Criteria, history: History, trial_id: str) -> bool:
-    """Tells whether a trial is stopped after its last report.
+def judge(rivals: Rivals, trial_id: str) -> Verdict:
+    """Tells whether a trial waits after its last report, the last in its history.
 
-    The stopping variant of asynchronous successive halving: a trial that reaches a rung is compared
-    with all that reached it before, and the decision is final. Objectives that its report does not
-    hold, such as latency, are left out; without any it goes on. Epochs count from those of the last
-    generation after the hints on.
+    Asynchronous successive halving: a trial that reaches a rung waits there, and whenever a slot
+    is free the best of all that wait goes on, if it is one of the best one in η of those seen at
+    its rung, so that it is compared with later trials too. Objectives that its report does not
+    hold, such as latency, are left out; without any it goes on. Epochs count from those of the
+    last generation after the hints on.
 
     Reference: Schmucker, Donini, Zafar, Salinas and Archambeau, "Multi-objective asynchronous
     successive halving", 2021. https://arxiv.org/abs/2106.12639
 
     Args:
-        options: The first rung and η.
-        criteria: What trials are compared in.
-        history: The reports of each trial, this one's included.
+        rivals: All trials.
         trial_id: The trial.
     """
-    last = history[trial_id][-1]
-    ways = criteria.reported_in(last)
-    if not ways or last.counted not in rungs(options, last.to_count):
+    if not waits_there(rivals, trial_id):
+        return "goes on"
+    first = next(_going_on(rivals, trial_id, all_begun=False), None)
+    return "goes on" if first == trial_id else "waits"
+
+
+def waits_there(rivals: Rivals, trial_id: str) -> bool:
+    """Returns whether a trial has come to a rung, and no further."""
+    options, reports = rivals.options, rivals.history.get(trial_id)
+    if not reports or not isinstance(options, ParetoAsha):
         return False
-    rung = standings(history, last.counted, criteria, list(ways))
-    return trial_id not in survivors(rung, ways, criteria.reference, options.reduction_factor)
+    return is_rung(options, reports[-1]) and bool(rivals.criteria.reported_in(reports[-1]))
+
+
+def is_rung(options: ParetoAsha, report: EpochReport) -> bool:
+    """Returns whether trials are compared after an epoch."""
+    return not report.rising and report.counted in rungs(options, report.to_count)
 
 
 def rungs(options: ParetoAsha, epochs: int) -> set[int]:
@@ -45,24 +62,50 @@ def rungs(options: ParetoAsha, epochs: int) -> set[int]:
     return found
 
 
-def survivors(
+def next_up(rivals: Rivals, all_begun: bool) -> str | None:
+    """Returns the trial that goes on next of those that wait, None if none does.
+
+    Those that came furthest go first. Of n trials seen at a rung the best ⌊n/η⌋ may go on, the
+    best ⌈n/η⌉ once all trials have begun: nobody else is waited for then.
+
+    Args:
+        rivals: All trials.
+        all_begun: Whether no trial is left to be begun.
+    """
+    going_on = (_going_on(rivals, there[0], all_begun) for there in _rungs_of_waiting(rivals))
+    return next(chain.from_iterable(going_on), None)
+
+
+def hopeless(rivals: Rivals) -> list[str]:
+    """Returns those that wait in vain: they are stopped, which ends their checkpoints.
+
+    That is who is not better than the reference, is behind as many as can go on of all the trials
+    of the sweep, or is behind `MOST_WAITING` others that wait.
+    """
+    most = math.ceil(rivals.trials / _factor(rivals))
+    found = []
+    for there in _rungs_of_waiting(rivals):
+        ranked = _ranked_with(rivals, there[0])[0][:most]
+        hoping = [trial_id for trial_id in ranked if trial_id in there][:MOST_WAITING]
+        found += [trial_id for trial_id in there if trial_id not in hoping]
+    return found
+
+
+def best_first(
     rung: Mapping[str, Sequence[float]],
     objectives: Mapping[str, Direction],
     reference: Mapping[str, float],
-    reduction_factor: float,
 ) -> list[str]:
-    """Returns the trials that go on from a rung, the best first.
+    """Returns the trials at a rung that may go on, the best first.
 
     Trials that are not better than the reference in every objective of quality never go on: a tiny
     student that only guesses does not survive by being tiny. The others are ranked by fronts, ties
-    by ε-net, so that both ends of a front and its spread are kept. Of n trials at the rung the
-    first ⌈n/η⌉ go on: the very first does, and a later one if it is among them.
+    by ε-net, so that both ends of a front and its spread are kept.
 
     Args:
         rung: Values of the objectives of every trial at the rung, by its id.
         objectives: Direction of each of these objectives.
         reference: The value of each objective of quality that a trial must exceed.
-        reduction_factor: η.
     """
     above = [
         trial_id
@@ -74,5 +117,34 @@ def survivors(
         )
     ]
     ranked = ranking(np.array([rung[trial_id] for trial_id in above]), list(objectives.values()))
-    kept = math.ceil(len(rung) / reduction_factor)
-    return [above[row] for row in ranked[:kept]]
+    return [above[row] for row in ranked]
+
+
+def _going_on(rivals: Rivals, like: str, all_begun: bool) -> Iterator[str]:
+    """Yields those that may go on now from the rung of a trial, the best first, it among them."""
+    ranked, seen = _ranked_with(rivals, like)
+    share = seen / _factor(rivals)
+    for trial_id in ranked[: math.ceil(share) if all_begun else math.floor(share)]:
+        if trial_id in rivals.waiting or trial_id == like:
+            yield trial_id
+
+
+def _ranked_with(rivals: Rivals, like: str) -> tuple[list[str], int]:
+    """Returns who may go on from the rung of a trial, the best first, and how many came there."""
+    last, criteria = rivals.history[like][-1], rivals.criteria
+    ways = criteria.reported_in(last)
+    rung = standings(rivals.history, last.counted, criteria, list(ways))
+    return best_first(rung, ways, criteria.reference), len(rung)
+
+
+def _rungs_of_waiting(rivals: Rivals) -> list[list[str]]:
+    """Returns those that wait, rung by rung, the last one first."""
+    found: dict[int, list[str]] = {}
+    for trial_id in rivals.waiting:
+        found.setdefault(rivals.history[trial_id][-1].counted, []).append(trial_id)
+    return [found[epoch] for epoch in sorted(found, reverse=True)]
+
+
+def _factor(rivals: Rivals) -> float:
+    assert isinstance(rivals.options, ParetoAsha), "no other rule lets trials wait"
+    return rivals.options.reduction_factor

@@ -10,7 +10,8 @@ from ray.tune.schedulers import FIFOScheduler
 
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import EpochReport, TrialResult
-from kdray.sweep.schedulers.early_stopping import EarlyStopping, make_scheduler
+from kdray.sweep.schedulers.early_stopping import EarlyStopping
+from kdray.sweep.schedulers.rivals import rivals_of
 from tests.tiny_sweep import tiny_config
 
 from .trials import reports
@@ -22,21 +23,24 @@ TRIALS = {
     "0001": ([0.2, 0.6, 0.7, 0.7], 1.0),
     "0002": ([0.6, 0.7, 0.7, 0.7], 3.0),
     "0003": ([0.4, 0.6, 0.6, 0.5], 2.0),
-    "0004": ([0.55, 0.6, 0.7, 0.7], 3.5),
+    "0004": ([0.55, 0.5, 0.7, 0.7], 3.5),
     "0005": ([0.5, 0.2, 0.2, 0.2], 1.5),
     "0006": ([0.9, 0.9, 0.9, 0.9], 5.0),
 }
 
 
 def scheduler(
-    root: Path, scheduler: Any = "pareto_asha", constraints: Any = None
-) -> tuple[FIFOScheduler, SweepFolder]:
-    folder = SweepFolder(root)
+    root: Path, scheduler: Any = "median", constraints: Any = None, trials: int = 7
+) -> tuple[EarlyStopping, SweepFolder, list[str]]:
+    """A scheduler of a sweep's folder, and who it says was stopped while it waited."""
+    folder, ended = SweepFolder(root), list[str]()
     folder.teacher.mkdir(parents=True, exist_ok=True)
     folder.verification_json.write_text(json.dumps(VERIFICATION))
     changes = {"search": {"scheduler": scheduler}, "training": {"epochs": 4}}
     changes |= {"constraints": constraints or {}}
-    return make_scheduler(tiny_config(root, **changes), folder, threads=1), folder
+    rivals = rivals_of(tiny_config(root, **changes), folder, trials)
+    assert rivals is not None
+    return EarlyStopping(rivals, folder, 1, ended.append), folder, ended
 
 
 def trial(trial_id: str, tried_again: bool = False) -> Any:
@@ -61,15 +65,15 @@ def run(stopper: FIFOScheduler, folder: SweepFolder, trial_id: str, epochs: int 
     return f"{trial_id} went on"
 
 
-def test_fifo_is_rays_own_and_the_others_stop_early(tmp_path: Path) -> None:
-    assert type(scheduler(tmp_path, "fifo")[0]) is FIFOScheduler
-    assert isinstance(scheduler(tmp_path, "median")[0], EarlyStopping)
+def test_a_sweep_that_stops_no_trial_has_no_rivals(tmp_path: Path) -> None:
+    fifo = tiny_config(tmp_path, search={"scheduler": "fifo"})
+    assert rivals_of(fifo, SweepFolder(tmp_path), 3) is None
 
 
 def test_a_trial_that_is_too_large_to_be_feasible_is_stopped_at_once(tmp_path: Path) -> None:
     bounds = {"size_mb": {"maximum": 2.0}, "macro_f1": {"minimum": 0.9}}
     rule = {"name": "pareto_asha", "first_rung": 3}
-    stopper, folder = scheduler(tmp_path, rule, bounds)
+    stopper, folder, _ = scheduler(tmp_path, rule, bounds)
     assert tell(stopper, "0000", reports([0.5], 2.1, epochs=4)[0]) == "STOP"
     assert tell(stopper, "0001", reports([0.5], 1.9, epochs=4)[0]) == "CONTINUE"
     assert folder.result("0000") is not None
@@ -77,11 +81,12 @@ def test_a_trial_that_is_too_large_to_be_feasible_is_stopped_at_once(tmp_path: P
 
 
 def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> None:
-    stopper, folder = scheduler(tmp_path, {"name": "pareto_asha", "first_rung": 2})
+    stopper, folder, ended = scheduler(tmp_path, {"name": "pareto_asha", "first_rung": 2})
     epochs = [*reports([0.25, 0.2], 1.0, epochs=4)]
     assert tell(stopper, "0000", epochs[0]) == "CONTINUE"
     assert folder.result("0000") is None
     assert tell(stopper, "0000", epochs[1]) == "STOP"
+    assert ended == [], "Ray tells of it"
     result = folder.result("0000")
     assert result is not None
     assert replace(result, ended_at=None) == TrialResult(
@@ -91,7 +96,7 @@ def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> 
         {"macro_f1": 0.25, "size_mb": 1.0},
         epochs=2,
         selected_epoch=1,
-        duration_s=5.0,
+        duration_s=2.0,
     )
     assert folder.epochs("0000") == epochs
     setup = yaml.safe_load((folder.trial("0000") / "config.yaml").read_text())
@@ -102,39 +107,60 @@ def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> 
     }
 
 
+def test_a_trial_that_waits_is_over_for_ray_and_has_no_result(tmp_path: Path) -> None:
+    stopper, folder, ended = scheduler(tmp_path, "pareto_asha")
+    assert tell(stopper, "0000", reports([0.5], 4.0, epochs=4)[0]) == "STOP"
+    assert folder.result("0000") is None
+    assert stopper._rivals.waiting == {"0000": trial("0000").config}
+    stopper.stop_waiting()
+    result = folder.result("0000")
+    assert result is not None
+    assert (result.status, result.epochs) == ("stopped_early", 1)
+    assert (ended, stopper._rivals.waiting) == (["0000"], {})
+
+
+def test_who_waits_in_vain_is_stopped_when_a_better_one_comes(tmp_path: Path) -> None:
+    # Of three trials one can go on.
+    stopper, folder, ended = scheduler(tmp_path, "pareto_asha", trials=3)
+    assert tell(stopper, "0000", reports([0.5], 4.0, epochs=4)[0]) == "STOP"
+    assert tell(stopper, "0001", reports([0.6], 3.0, epochs=4)[0]) == "STOP"
+    assert ended == ["0000"]
+    assert [result.trial_id for result in folder.results()] == ["0000"]
+    assert list(stopper._rivals.waiting) == ["0001"]
+
+
 def test_a_report_without_an_epoch_goes_on(tmp_path: Path) -> None:
-    stopper, _ = scheduler(tmp_path)
+    stopper, _, _ = scheduler(tmp_path)
     assert stopper.on_trial_result(None, trial("0000"), {"finished": True}) == "CONTINUE"
 
 
 def test_the_decisions_of_a_sweep_by_hand(tmp_path: Path) -> None:
-    # Rungs at 1 and 3 of 4 epochs, η = 3. At the first, 0001 is below the constant's 0.3; of three
-    # one goes on, 0002, the best; of four two, the ends of the front 0002 and 0003; of five two,
-    # and 0004 is behind 0002 in both objectives; of six two, 0002 and 0005, now the small end; of
-    # seven three, and 0006 is the best. At the second, 0003 is the third and 0002 is the best;
-    # 0005 is the fourth, and the small end by what it had at its best epoch; 0006 is an end.
-    stopper, folder = scheduler(tmp_path)
+    # By what they had at their best epoch of two: 0003 is at 0.6, the median of three, and smaller;
+    # 0004 is behind 0.6 and 2.5 MB in both; 0005 is behind in quality alone, 0006 in size alone.
+    rule = {"name": "median", "grace_epochs": 2, "startup_trials": 2}
+    stopper, folder, _ = scheduler(tmp_path, rule)
     assert [run(stopper, folder, trial_id) for trial_id in TRIALS] == [
         "0000 went on",
-        "0001 stopped after 1",
+        "0001 went on",
         "0002 went on",
-        "0003 stopped after 3",
-        "0004 stopped after 1",
+        "0003 went on",
+        "0004 stopped after 2",
         "0005 went on",
         "0006 went on",
     ]
 
 
 def test_a_sweep_that_goes_on_decides_as_if_never_interrupted(tmp_path: Path) -> None:
-    stopper, folder = scheduler(tmp_path / "whole")
+    rule = {"name": "median", "grace_epochs": 2, "startup_trials": 2}
+    stopper, folder, _ = scheduler(tmp_path / "whole", rule)
     whole = [run(stopper, folder, trial_id) for trial_id in TRIALS]
     for cut, epochs in ((cut, epochs) for cut in TRIALS for epochs in (0, 1, 2, 3)):
-        stopper, folder = scheduler(tmp_path / f"{cut}-{epochs}")
+        stopper, folder, _ = scheduler(tmp_path / f"{cut}-{epochs}", rule)
         found = []
         for trial_id in TRIALS:
             if trial_id == cut:
                 told = run(stopper, folder, trial_id, epochs)
-                stopper, folder = scheduler(folder.root)
+                stopper, folder, _ = scheduler(folder.root, rule)
             if trial_id != cut or "stopped" not in told:
                 told = run(stopper, folder, trial_id)
             found.append(told)
@@ -142,7 +168,8 @@ def test_a_sweep_that_goes_on_decides_as_if_never_interrupted(tmp_path: Path) ->
 
 
 def test_an_epoch_that_is_done_again_is_not_judged_again(tmp_path: Path) -> None:
-    stopper, folder = scheduler(tmp_path)
+    rule = {"name": "median", "grace_epochs": 1, "startup_trials": 1}
+    stopper, folder, _ = scheduler(tmp_path, rule)
     made = reports([0.5, 0.5, 0.2], 4.0, epochs=4)
     assert tell(stopper, "0000", made[0]) == "CONTINUE"
     # A better one comes, by which 0000 would not have survived.
@@ -150,27 +177,27 @@ def test_an_epoch_that_is_done_again_is_not_judged_again(tmp_path: Path) -> None
         assert tell(stopper, "0001", report) == "CONTINUE"
     stopper.on_trial_error(None, trial("0000", tried_again=True))
     assert tell(stopper, "0000", made[0]) == "CONTINUE"
-    assert tell(stopper, "0000", made[1]) == "CONTINUE"
-    assert tell(stopper, "0000", made[2]) == "STOP"
-    assert folder.epochs("0000") == made
+    assert tell(stopper, "0000", made[1]) == "STOP"
+    assert folder.epochs("0000") == made[:2]
 
 
 def test_a_trial_that_goes_on_brings_its_earlier_epochs(tmp_path: Path) -> None:
-    stopper, _ = scheduler(tmp_path)
-    for report in reports([0.6, 0.6, 0.6], 3.0, epochs=4):
-        tell(stopper, "0001", report)
+    stopper, _, _ = scheduler(tmp_path)
     made = reports([0.9, 0.5, 0.2], 4.0, epochs=4)
     result = {
         "report": made[2].to_json(),
         "earlier": [report.to_json() for report in made[:2]],
         "duration_s": 1.0,
     }
+    # Its worker was lost when the second epoch was in its checkpoint, and nobody had heard of it.
+    tell(stopper, "0000", made[0])
     assert stopper.on_trial_result(None, trial("0000"), result) == "CONTINUE"
-    assert [report.epoch for report in stopper._history["0000"]] == [1, 2, 3]
+    assert [report.epoch for report in stopper._rivals.history["0000"]] == [1, 2, 3]
 
 
 def test_nobody_is_compared_with_a_trial_that_failed(tmp_path: Path) -> None:
-    stopper, _ = scheduler(tmp_path)
+    rule = {"name": "median", "grace_epochs": 1, "startup_trials": 1}
+    stopper, _, _ = scheduler(tmp_path, rule)
     for trial_id in ("0000", "0001"):
         tell(stopper, trial_id, reports([0.9], 1.0, epochs=4)[0])
         stopper.on_trial_error(None, trial(trial_id))

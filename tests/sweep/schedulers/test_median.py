@@ -2,9 +2,9 @@ from typing import Any
 
 from kdray.config.search import Median
 from kdray.sweep.schedulers.history import Criteria
-from kdray.sweep.schedulers.median import stops
+from kdray.sweep.schedulers.median import judge
 
-from .trials import CRITERIA, reports
+from .trials import reports, rivals
 
 # Medians of the five at epoch 2: macro-F1 0.6, 3 MB.
 SCORES = (0.4, 0.5, 0.6, 0.7, 0.8)
@@ -13,7 +13,7 @@ FIVE = {f"{n:04d}": reports([0.3, score], 1.0 + n) for n, score in enumerate(SCO
 
 def stopped(scores: list[float], size_mb: float, **options: Any) -> bool:
     history = FIVE | {"0009": reports(scores, size_mb)}
-    return stops(Median(**options), CRITERIA, history, "0009")
+    return judge(rivals(Median(**options), history), "0009") == "stops"
 
 
 def test_a_trial_that_is_behind_the_median_in_every_objective_is_stopped() -> None:
@@ -46,11 +46,12 @@ def test_no_trial_is_stopped_before_enough_others_reached_the_epoch() -> None:
 
 def test_no_trial_is_stopped_at_its_last_epoch() -> None:
     history = FIVE | {"0009": reports([0.1, 0.1], 9.0, epochs=2)}
-    assert not stops(Median(), CRITERIA, history, "0009")
+    assert judge(rivals(Median(), history), "0009") == "goes on"
 
 
 def test_objectives_that_come_after_training_are_left_out_and_without_any_all_go_on() -> None:
     history = FIVE | {"0009": reports([0.2, 0.1], 9.0)}
     timed = Criteria({"macro_f1": "maximize", "latency_ms": "minimize"}, "macro_f1", {})
-    assert stops(Median(), timed, history, "0009")
-    assert not stops(Median(), Criteria({"speedup": "maximize"}, "macro_f1", {}), history, "0009")
+    assert judge(rivals(Median(), history, criteria=timed), "0009") == "stops"
+    later = Criteria({"speedup": "maximize"}, "macro_f1", {})
+    assert judge(rivals(Median(), history, criteria=later), "0009") == "goes on"

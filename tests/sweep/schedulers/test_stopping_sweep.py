@@ -42,11 +42,13 @@ SPACE: dict[str, Any] = {
 def test_ray_optuna_mlflow_and_the_tables_agree_on_trials_that_were_stopped_early(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = set()
+    workers, reported = set(), list[tuple[str, int]]()
     decide = EarlyStopping.on_trial_result
 
     def spied(self: Any, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         workers.add((trial.config["trial_id"], result["pid"]))
+        if "report" in result:
+            reported.append((trial.config["trial_id"], result["epoch"]))
         return decide(self, tune_controller, trial, result)
 
     monkeypatch.setattr(EarlyStopping, "on_trial_result", spied)
@@ -70,6 +72,8 @@ def test_ray_optuna_mlflow_and_the_tables_agree_on_trials_that_were_stopped_earl
     table = read_trials(folder).set_index("trial_id")
     assert table["status"].tolist() == ["completed"] * 2 + ["stopped_early"] * 3
     assert table["epochs"].tolist() == [2, 2, 1, 1, 1]
+    # Those that waited and went on did no epoch twice, and are one trial to everyone.
+    assert len(reported) == table["epochs"].sum() == len(set(reported))
     assert table["brier"].notna().all()
     assert (table["duration_s"] > 0).all()
     assert not table["on_front"][2:].any()
@@ -79,6 +83,8 @@ def test_ray_optuna_mlflow_and_the_tables_agree_on_trials_that_were_stopped_earl
     runs = [client.get_run(run_id) for run_id in table["mlflow_run_id"]]
     assert [run.data.tags["status"] for run in runs] == table["status"].tolist()
     assert {run.info.status for run in runs} == {"FINISHED"}
+    for run, epochs in zip(runs, table["epochs"], strict=True):
+        assert len(client.get_metric_history(run.info.run_id, "train_loss")) == epochs
 
     again = run_sweep(config, folder, Launch(""), Console(file=io.StringIO()))
     assert again.summary["trials"] == ended.summary["trials"]

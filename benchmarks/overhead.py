@@ -35,7 +35,7 @@ from stub_space import SPACE
 from kdray.loading import load_sweep_config
 from kdray.models.student import Student
 from kdray.preparation import PreparedSweep
-from kdray.prune_stage import build_student
+from kdray.prune_stage import build_student, unpruned
 from kdray.pupils import as_student
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
@@ -57,7 +57,8 @@ def empty_trial(config: dict[str, Any], shared: trainable.Shared) -> None:
 def nothing(config: TrialConfig, sweep: PreparedSweep, on_epoch: Any, checkpoints: Any) -> Finished:
     """Returns at once what `run_trial` returns after its work, one epoch reported."""
     if not _STUDENT:
-        _STUDENT["one"] = as_student(build_student(config, sweep), config, sweep)
+        student = unpruned(build_student(config, sweep), sweep)
+        _STUDENT["one"] = as_student(student, config, sweep)
     found = metrics(config)
     report = EpochReport(1, 1, found, {"loss": 1.0}, 0.0)
     on_epoch(report)

@@ -39,14 +39,7 @@ def tune_trials(
     if not searcher.samples:
         return False
     quiet_ray()
-
-    def stopped(trial_id: str) -> None:
-        searcher.stopped(trial_id)
-        books.stopped(trial_id)
-
-    scheduler = FIFOScheduler()
-    if rivals is not None:
-        scheduler = EarlyStopping(rivals, searcher.folder, slot.threads, stopped)
+    scheduler = _scheduler(searcher, slot, books, rivals)
     limiter = ConcurrencyLimiter(searcher, slot.concurrent)
     start, budget = time.monotonic(), searcher.config.search.time_budget_s
     with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, stopped_alike():
@@ -74,6 +67,18 @@ def tune_trials(
     if isinstance(scheduler, EarlyStopping) and (searcher.exhausted or out_of_time):
         scheduler.stop_waiting()
     return out_of_time
+
+
+def _scheduler(
+    searcher: StudySearch, slot: Slot, books: Bookkeeping, rivals: Rivals | None
+) -> FIFOScheduler:
+    def stopped(trial_id: str) -> None:
+        searcher.stopped(trial_id)
+        books.stopped(trial_id)
+
+    if rivals is None:
+        return FIFOScheduler()
+    return EarlyStopping(rivals, searcher.folder, slot.threads, stopped)
 
 
 def _companions(

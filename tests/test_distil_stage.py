@@ -20,6 +20,7 @@ from kdray.schema import TrialConfig, trial_config
 from kdray.sweep.failures import failure_of
 from kdray.sweep.schedulers import pareto_asha
 from kdray.sweep.schedulers.history import Criteria
+from kdray.sweep.schedulers.rivals import Rivals
 from kdray.training.course import Checkpoints
 from kdray.trial import run_trial
 from kdray.trial_folder import TrialSetup, store_finished
@@ -190,15 +191,22 @@ def test_its_result_is_completed_with_the_epochs_that_it_did(
 
 def test_a_scheduler_neither_stops_it_at_its_end_nor_waits_for_it(sweep: PreparedSweep) -> None:
     criteria = Criteria({"macro_f1": "maximize"}, "macro_f1", {})
+
+    def verdict(*trials: list[EpochReport]) -> str:
+        history = {str(number): epochs for number, epochs in enumerate(trials)}
+        return pareto_asha.judge(Rivals(options, criteria, {}, 9, history), "1")
+
     ended = list(run_trial(trial(), sweep).epochs)
     better = [
         EpochReport(epoch, EPOCHS, {"macro_f1": 0.99}, {}, 1.0) for epoch in range(1, EPOCHS + 1)
     ]
     options = ParetoAsha(first_rung=2, reduction_factor=2)
-    assert not pareto_asha.stops(options, criteria, {"0": better[:2], "1": ended}, "1")
+    assert verdict(better[:2], ended) == "goes on"
     going_on = [*ended[:1], replace(ended[1], epochs=EPOCHS)]
-    assert pareto_asha.stops(options, criteria, {"0": better[:2], "1": going_on}, "1")
-    assert not pareto_asha.stops(options, criteria, {"0": ended, "1": better[:4]}, "1")
+    assert verdict(better[:2], going_on) == "waits"
+    # Of the two that came to a rung at the second epoch one goes on; the other has ended there.
+    assert verdict(ended, better[:2]) == "waits"
+    assert verdict(going_on, better[:2]) == "goes on"
     # What goes wrong afterwards does so in the evaluation.
     assert failure_of(None, ended[-1], 1.0).stage == "evaluate"
     assert failure_of(None, ended[0], 1.0).stage == "distil"

@@ -102,7 +102,9 @@ class Search(Section):
         None, gt=0, description="No new trials after that; resumed, anew."
     )
     trial_timeout_s: float | None = Field(
-        None, gt=0, description="A trial that takes longer is ended and failed."
+        None,
+        gt=0,
+        description="A trial that takes longer is ended and failed; counted anew when it goes on.",
     )
     max_failures: int = Field(
         1, ge=0, description="How often a trial is tried again after what may pass, as a lost node."

@@ -38,7 +38,7 @@ def run_baselines(
     missing = _missing(config, shared) if config.evaluation.baselines else []
     if not missing:
         return True
-    baselines = replace(shared, folder=shared.folder.baselines, keep_weights=False)
+    baselines = replace(shared, folder=shared.folder.baselines, keep_weights=False, rungs=None)
     budget = config.search.time_budget_s
     deadline = None if budget is None else begun + budget
 

@@ -35,11 +35,13 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
         self._record = record
         self._progress = progress
         self._threads = threads
-        self._halt, self._waits = searcher.halt, searcher.waits
+        self._halt, self._waiting = searcher.halt, searcher.waiting
         self._running: dict[str, tuple[float, EpochReport | None]] = {}
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
+        for trial_id in searcher.waiting():
+            self._wait(trial_id)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the trial's run."""
@@ -61,12 +63,15 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records the end of a trial, or that it waits."""
         trial_id = trial.config["trial_id"]
-        if self._waits(trial_id):
+        if trial_id in self._waiting():
             self._running.pop(trial_id)
-            self._record.tag_trial(trial_id, {"status": "waiting"})
-            self._progress.waits(trial_id)
+            self._wait(trial_id)
         else:
             self._finish(trial, None)
+
+    def _wait(self, trial_id: str) -> None:
+        self._record.tag_trial(trial_id, {"status": "waiting"})
+        self._progress.waits(trial_id)
 
     def stopped(self, trial_id: str) -> None:
         """Records the end of a trial that was stopped while it waited."""

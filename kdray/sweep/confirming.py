@@ -79,7 +79,7 @@ def run_missing(
         prepared = prepare_sweep(config, folder, address, gpus, sayer(console))
         _forget_failed(config, folder, missing)
         shared = Shared.of(config, folder.confirmations, prepared, slot.threads)
-        queue = Queue(config.search, replace(shared, keep_weights=False), slot, tell)
+        queue = Queue(config.search, replace(shared, keep_weights=False, rungs=None), slot, tell)
         try:
             with stopped_alike():
                 queue.work_through([replace(one, threads=slot.threads) for one in missing])

@@ -32,15 +32,17 @@ def there(place: Place) -> dict[str, Any]:
     return {info.path.removeprefix(f"{place.path}/"): info for info in found}
 
 
-def push(path: Path, place: Place, exactly: bool) -> None:
+def push(path: Path, place: Place, exactly: bool, left_out: tuple[str, ...] = ()) -> None:
     """Uploads what is not there as it is here.
 
     Args:
         path: A file or a folder.
         place: Where it belongs.
         exactly: Whether what is only there is deleted.
+        left_out: Folders in it that are not uploaded.
     """
-    files, before = _files(path), there(place)
+    found, before = _files(path), there(place)
+    files = {name: file for name, file in found.items() if name.split("/")[0] not in left_out}
     new = {name: file.stat() for name, file in files.items() if not _same(file, before.get(name))}
     stale = before.keys() - files.keys() if exactly else set()
     delete(place, stale | {name for name in new if name in before and is_last(name)})

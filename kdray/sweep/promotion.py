@@ -4,7 +4,8 @@ To Ray a trial that waits is over, and its going on is another trial; the trial 
 MLflow know one trial, which goes on from its checkpoint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import optuna
@@ -13,7 +14,7 @@ from ray.tune.search import Searcher
 from kdray.config.search import ParetoAsha
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
-from kdray.sweep.reconciling import TRIAL_ID, tell, tell_worth
+from kdray.sweep.reconciling import TRIAL_ID, claimed, tell, tell_worth
 from kdray.sweep.schedulers.history import best_epoch
 from kdray.sweep.schedulers.pareto_asha import next_up, waits_there
 from kdray.sweep.schedulers.rivals import Rivals
@@ -65,6 +66,15 @@ class PromotingSearch(StudySearch):
         self._left = trials
         self._running = set[str]()
         self._waiting: dict[str, optuna.Trial] = {}
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Lets those that were cut off while they waited wait again, before any is begun."""
+        for trial in claimed(self._ot_study, partial(waits_there, self._rivals)):
+            drawn = self._drawn(trial)
+            self._left -= 1
+            self._wait(trial, drawn[TRIAL_ID])
+            self._rivals.waiting[drawn[TRIAL_ID]] = drawn
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns what runs next; None while that depends on trials that run."""
@@ -87,40 +97,34 @@ class PromotingSearch(StudySearch):
         return dict(self._rivals.waiting.pop(own_id))
 
     def _begun(self, trial_id: str) -> dict[str, Any] | None:
-        """Returns a trial that is begun, or was cut off; one that waited then waits again."""
-        while self._left:
-            self._left -= 1
-            drawn = super().suggest(trial_id)
-            assert isinstance(drawn, dict), "only a search that was halted draws nothing"
-            if not waits_there(self._rivals, drawn[TRIAL_ID]):
-                return drawn
-            self._rivals.waiting[drawn[TRIAL_ID]] = drawn
-            self._wait(trial_id)
-            if promoted := self._promoted(trial_id):
-                return promoted
-        return None
+        if not self._left:
+            return None
+        self._left -= 1
+        drawn = super().suggest(trial_id)
+        assert isinstance(drawn, dict), "only a search that was halted draws nothing"
+        return drawn
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells Optuna how the trial ended, or what it is worth while it waits."""
-        self._running.discard(trial_id)
-        if self.waits(self._ot_trials[trial_id].user_attrs[TRIAL_ID]):
-            self._wait(trial_id)
+        trial = self._ot_trials[trial_id]
+        if trial.user_attrs[TRIAL_ID] in self._rivals.waiting:
+            self._wait(trial, trial.user_attrs[TRIAL_ID])
         else:
             super().on_trial_complete(trial_id, result, error)
+        # Not before: Ray tries a trial again of whose end Optuna could not be told.
+        self._running.discard(trial_id)
 
-    def _wait(self, trial_id: str) -> None:
-        trial = self._ot_trials.pop(trial_id)
-        own_id = trial.user_attrs[TRIAL_ID]
-        self._waiting[own_id] = trial
+    def _wait(self, trial: optuna.Trial, own_id: str) -> None:
         metric = self._rivals.criteria.selection_metric
         best = best_epoch(self._rivals.history[own_id], metric)
         tell_worth(self._ot_study, trial.number, best.metrics, self.config)
+        self._waiting[own_id] = trial
 
-    def waits(self, own_id: str) -> bool:
-        """Returns whether a trial waits to go on."""
-        return own_id in self._rivals.waiting
+    def waiting(self) -> Collection[str]:
+        """Returns the own ids of the trials that wait to go on."""
+        return self._rivals.waiting.keys()
 
     def stopped(self, own_id: str) -> None:
         """Tells Optuna of a trial that was stopped while it waited."""

@@ -5,7 +5,7 @@ left as FAIL and another enqueued. At most one of them is COMPLETE or PRUNED.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -70,6 +70,20 @@ def tell(study: optuna.Study, number: int, result: TrialResult | None, config: S
         study.tell(number, state=TrialState.PRUNED)
     else:
         study.tell(number, state=TrialState.FAIL)
+
+
+def claimed(study: optuna.Study, wanted: Callable[[str], bool]) -> Iterator[optuna.Trial]:
+    """Yields what is enqueued of some own ids, RUNNING from now on, whatever else is enqueued.
+
+    Args:
+        study: The sweep's.
+        wanted: Tells an own id that is.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        own_id = trial.user_attrs.get(TRIAL_ID)
+        if own_id is not None and wanted(own_id):
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            yield _trial(study, trial.number)
 
 
 def tell_worth(

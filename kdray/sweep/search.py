@@ -7,7 +7,7 @@ PRUNED for a trial stopped early, FAIL for a failed one), and its journal is the
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -122,7 +122,7 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
 
     Attributes:
         halted: Why no more trials are begun; None if they are.
-        exhausted: Whether there are no more, of as many as it takes.
+        exhausted: Whether there is nothing left to run; only told where trials wait.
     """
 
     def __init__(
@@ -152,6 +152,9 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
             return str(Searcher.FINISHED)
         trial = self._ot_study.ask()
         self._ot_trials[trial_id] = trial
+        return self._drawn(trial)
+
+    def _drawn(self, trial: optuna.Trial) -> dict[str, Any]:
         drawn = self.config.draw(lambda name, path, domain: suggest(trial, name, domain))
         own_id = trial.user_attrs.get(TRIAL_ID)
         if own_id is None:
@@ -174,9 +177,9 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
         found = self.folder.result(trial.user_attrs[TRIAL_ID])
         tell(self._ot_study, trial.number, found, self.config)
 
-    def waits(self, own_id: str) -> bool:
-        """Returns whether a trial waits to go on; here none does."""
-        return False
+    def waiting(self) -> Collection[str]:
+        """Returns the own ids of the trials that wait to go on; here none does."""
+        return ()
 
     def stopped(self, own_id: str) -> None:
         """Tells Optuna of a trial that was stopped while it waited."""

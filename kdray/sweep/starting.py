@@ -29,6 +29,9 @@ def start_ray(address: str | None) -> None:
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
+    # takes longer is given up, and Ray tells nobody that its next trial has failed.
+    variables["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     joined = joined_address(address)
     settings: dict[str, Any] = {
         # Without an address Ray would join whatever cluster was last started on this machine.

@@ -21,7 +21,7 @@ from kdray.sweep.forgetting import forgettable
 # A user attribute of a trial that was stopped, or waited: its values of the objectives, in their
 # order.
 WORTH = "worth"
-_UNFINISHED = (TrialState.PRUNED, TrialState.RUNNING)
+_CUT_SHORT = (TrialState.PRUNED, TrialState.RUNNING)
 
 
 class LearningSampler(BaseSampler):
@@ -98,10 +98,15 @@ class _View:
     def _get_trials(
         self, deepcopy: bool = True, states: Any = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        asked = None if states is None else {*states, *_UNFINISHED}
+        asked = None if states is None else {*states, *_CUT_SHORT}
         trials = self._study._get_trials(deepcopy, asked, use_cache)
-        found = [self._as_seen(trial) for trial in trials if trial.number not in self._forgotten]
-        told = [trial for trial in found if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        trials = [trial for trial in trials if trial.number not in self._forgotten]
+        found = [self._as_seen(trial) for trial in trials]
+        told = [
+            seen
+            for trial, seen in zip(trials, found, strict=True)
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        ]
         more = forgettable(told, self._study.directions)
         self._forgotten |= more
         return [
@@ -112,13 +117,14 @@ class _View:
 
     def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
         worth = trial.user_attrs.get(WORTH)
-        if trial.state not in _UNFINISHED or worth is None:
+        if trial.state not in _CUT_SHORT or worth is None:
             return trial
-        if trial.number not in self._known:
-            seen = copy.copy(trial)
-            seen.state, seen.values = TrialState.COMPLETE, worth
-            self._known[trial.number] = seen
-        return self._known[trial.number]
+        known = self._known.get(trial.number)
+        if known is None or known.values != worth:
+            known = copy.copy(trial)
+            known.state, known.values = TrialState.COMPLETE, worth
+            self._known[trial.number] = known
+        return known
 
 
 def worth(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[float] | None:

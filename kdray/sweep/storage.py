@@ -58,14 +58,17 @@ class Mirror(SweepFolder):
     def share(self, *paths: Path) -> None:
         """Gives the other machines what is new in files or folders of the sweep.
 
-        The folder of a trial, a student or the teacher is then there exactly as it is here.
+        The folder of a trial, a student or the teacher is then there exactly as it is here. Of the
+        sweep's own folder that is not the checkpoints: each is shared by who wrote it, and this
+        machine's may be older.
 
         Raises:
             SweepError: If the store stays away.
         """
         for path in filter(Path.exists, paths):
             exactly = path.is_dir() and path != self.root
-            self._insist(partial(push, path, self._place(path), exactly), claim=True)
+            left_out = ("checkpoints",) if path == self.root else ()
+            self._insist(partial(push, path, self._place(path), exactly, left_out), claim=True)
 
     def fetch(self, *paths: Path) -> None:
         """Takes what is newer in the store, of files or folders of the sweep.

@@ -23,7 +23,7 @@ from kdray.results.records import EpochReport
 from kdray.schema import SweepConfig, trial_config
 from kdray.sweep.failures import may_pass
 from kdray.sweep.schedulers.pareto_asha import is_rung
-from kdray.training.checkpoint import kept_epochs
+from kdray.training.checkpoint import kept_work
 from kdray.training.course import Checkpoints, never
 from kdray.trial import TrialError, run_trial
 from kdray.trial_folder import Failure, TrialSetup, drawn_setup, store_failed, store_finished
@@ -122,19 +122,21 @@ def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> 
     kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s, may_wait)
     with _checkpoint_may_fail():
         folder.fetch(kept.folder)
-    start, reports = time.perf_counter(), kept_epochs(kept)
+    start, (reports, earlier_s) = time.perf_counter(), kept_work(kept)
     earlier = [report.to_json() for report in reports]
 
     def on_epoch(report: EpochReport) -> None:
         reports[report.epoch - 1 :] = [report]
         with _checkpoint_may_fail():
             folder.share(kept.folder)
+            if may_wait(report):
+                folder.release(kept.folder)  # another machine may go on with it
         tell(
             {
                 "epoch": report.epoch,
                 "report": report.to_json(),
                 "earlier": earlier,
-                "duration_s": time.perf_counter() - start,
+                "duration_s": earlier_s + time.perf_counter() - start,
                 "finished": False,
             }
         )

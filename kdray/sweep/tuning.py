@@ -64,7 +64,8 @@ def tune_trials(
             ),
         ).fit()
     out_of_time = budget is not None and time.monotonic() - start >= budget
-    if isinstance(scheduler, EarlyStopping) and (searcher.exhausted or out_of_time):
+    is_over = (searcher.exhausted or out_of_time) and not searcher.halted
+    if isinstance(scheduler, EarlyStopping) and is_over:
         scheduler.stop_waiting()
     return out_of_time
 

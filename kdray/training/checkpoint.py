@@ -67,7 +67,8 @@ class StepperState:
 def keep(stepper: Stepper, course: Course) -> None:
     """Writes the state of a training after an epoch, if that is due; a full disk ends no trial.
 
-    An epoch that is in it has been told of, so that none is lost with the process in between.
+    An epoch that is in it has been told of, so that none is lost with the process in between;
+    `keep_for_telling` is for those that must be in it when they are.
     """
     place = course.checkpoints
     if place is not None and course.duration_s - course.kept_s >= place.interval_s:
@@ -120,8 +121,13 @@ def go_on(stepper: Stepper, course: Course) -> None:
 
 def kept_epochs(checkpoints: Checkpoints) -> list[EpochReport]:
     """Returns the reports of the epochs that a trial need not do again; none without a state."""
-    stored = _read(checkpoints.folder)
-    return stored.epochs if stored else []
+    return kept_work(checkpoints)[0]
+
+
+def kept_work(checkpoints: Checkpoints) -> tuple[list[EpochReport], float]:
+    """Returns the reports of the epochs that a trial need not do again, and its seconds of work."""
+    stored = _read(checkpoints.folder, with_tensors=False)
+    return (stored.epochs, stored.state["duration_s"]) if stored else ([], 0.0)
 
 
 def kept_shape(course: Course) -> tuple[int, dict[str, Any], dict[str, Tensor]] | None:
@@ -213,14 +219,15 @@ def _frozen(model: nn.Module) -> dict[str, Tensor]:
     return {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
 
 
-def _read(folder: Path) -> _Stored | None:
+def _read(folder: Path, with_tensors: bool = True) -> _Stored | None:
     """Returns the state in a folder, or None if there is none or it is damaged."""
     try:
         if _digest(folder / FILE) != (folder / DIGEST).read_text(encoding="utf-8"):
             return None
         with safe_open(folder / FILE, "pt") as file:
             header = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
+            names = file.offset_keys() if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
         epochs = [EpochReport.from_json(line) for line in header["epochs"].split("\n")]
         return _Stored(json.loads(header["state"]), epochs, tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):

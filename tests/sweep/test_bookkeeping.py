@@ -61,7 +61,7 @@ class Sweep:
             config=config,
             folder=folder,
             halt=self.halts.append,
-            waits=self.waiting.__contains__,
+            waiting=lambda: self.waiting,
         )
         self.books = Bookkeeping(searcher, self.record, self.score, 1)
 
@@ -138,6 +138,17 @@ def test_a_sweep_goes_on_where_one_of_the_first_five_ended_otherwise(
     for index in range(12):
         sweep.fail(f"{index:04d}", "another" if index == other else "no such device")
     assert sweep.halts == []
+
+
+def test_those_that_waited_when_a_sweep_was_cut_off_are_told_of(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    sweep = Sweep(config, folder)
+    sweep.waiting.add("0003")
+    searcher: Any = SimpleNamespace(
+        config=config, folder=folder, halt=None, waiting=lambda: sweep.waiting
+    )
+    Bookkeeping(searcher, sweep.record, sweep.score, 1)
+    assert (sweep.record.on_front, sweep.shown_waiting) == ({"0003": "waiting"}, ["0003"])
 
 
 def test_a_trial_that_waits_has_not_failed_and_ends_when_it_is_stopped(tmp_path: Path) -> None:

@@ -21,13 +21,25 @@ def test_what_is_large_is_fetched_by_name_alone(store: str, elsewhere: Callable[
     large = here.teacher_outputs, here.checkpoint("0001")
     for folder in large:
         write_text(folder / "some.file", "large")
-    here.share(here.root)
+    here.share(here.root, here.checkpoint("0001"))
     elsewhere()
     there = begun_sweep(here.uri)
     wanted = there.student("0000"), there.teacher_outputs, there.checkpoint("0001")
     assert not any(folder.exists() for folder in wanted)
     there.fetch(*wanted)
     assert all(any(folder.iterdir()) for folder in wanted)
+
+
+def test_a_checkpoint_is_not_shared_with_the_sweep_for_another_machine_s_may_be_newer(
+    store: str,
+) -> None:
+    here = begun(store)
+    write_text(here.checkpoint("0001") / "some.file", "older")
+    write_text(here.root / "notes.txt", "new")
+    here.share(here.root)
+    names = stored(here.uri)
+    assert "notes.txt" in names
+    assert not any(name.startswith("checkpoints/") for name in names)
 
 
 def test_the_result_is_uploaded_last_and_taken_away_first(

@@ -27,8 +27,8 @@ class Sweep:
     """A sweep whose trials report what the test says; Ray's part is played by the test."""
 
     def __init__(self, root: Path, trials: int = 9, **changes: Any) -> None:
-        search = {"scheduler": "pareto_asha", "trials": trials}
-        config = tiny_config(root, search=search, training={"epochs": 4}, **changes)
+        rule = {"scheduler": "pareto_asha", "trials": trials} | changes.pop("search", {})
+        config = tiny_config(root, search=rule, training={"epochs": 4}, **changes)
         self.folder = SweepFolder(root / "s")
         self.folder.teacher.mkdir(parents=True, exist_ok=True)
         self.folder.verification_json.write_text(json.dumps(VERIFICATION))
@@ -137,14 +137,54 @@ def test_a_trial_that_was_cut_off_while_it_waited_waits_again(
     kept = dict(before.rivals.history)
     monkeypatch.setattr("kdray.sweep.schedulers.rivals.past", lambda folder: kept)
     after = Sweep(tmp_path)
+    assert set(after.search.waiting()) == {"0000", "0001"}
     assert after.suggest("a") == "0002"
-    assert set(after.rivals.waiting) == {"0000", "0001"}
     assert after.report("a", "0002", 0.4)
     # Of three one goes on, as if nothing had happened.
     assert after.suggest("b") == "0000"
     assert [after.suggest(name) for name in ("c", "d")] == ["0003", "0004"]
     running = [own for own, state in after.told() if state == TrialState.RUNNING]
     assert sorted(running) == ["0000", "0001", "0002", "0003", "0004"]
+
+
+def test_those_that_waited_are_taken_up_before_what_was_enqueued_at_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [{"distillation.alpha": n / 10} for n in range(1, 7)]
+    before = Sweep(tmp_path, search={"points": points})
+    for own_id in ("0000", "0001"):
+        before.suggest(f"ray{own_id}")
+        before.report(f"ray{own_id}", own_id, 0.5)
+    mark_cut_off(before.study, before.config, before.folder)
+    kept = dict(before.rivals.history)
+    monkeypatch.setattr("kdray.sweep.schedulers.rivals.past", lambda folder: kept)
+    after = Sweep(tmp_path, search={"points": points})
+    assert set(after.search.waiting()) == {"0000", "0001"}
+    drawn = after.search.suggest("new")
+    assert isinstance(drawn, dict)
+    assert (drawn["trial_id"], drawn["parameters"]["distillation.alpha"]) == ("0002", 0.3)
+    assert after.rivals.waiting["0001"]["parameters"]["distillation.alpha"] == 0.2
+
+
+def test_a_trial_whose_wait_could_not_be_written_is_tried_again_and_waits_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tmp_path, trials=1)
+    sweep.suggest("ray")
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kdray.sweep.promotion.tell_worth", full)
+        with pytest.raises(OSError, match="no space"):
+            sweep.report("ray", "0000", 0.5)
+    # What Ray does then.
+    sweep.scheduler.on_trial_error(None, trial("0000", tried_again=True))
+    assert sweep.search.waiting() == set()
+    assert sweep.suggest("more") is None
+    sweep.complete("ray", "0000")
+    assert sweep.told() == [("0000", TrialState.COMPLETE)]
 
 
 def test_a_sampler_knows_what_a_trial_that_waits_is_worth(tmp_path: Path) -> None:

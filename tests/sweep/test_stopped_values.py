@@ -59,7 +59,21 @@ def test_a_trial_that_waits_is_complete_for_the_sampler_until_it_ends_otherwise(
     waiting.set_user_attr(WORTH, [0.4, 2.0])
     study.ask().suggest_float("x", 0, 1)
     assert [(trial.number, trial.values) for trial in spy.seen] == [(0, [0.4, 2.0])]
-    study.tell(waiting, [0.7, 2.0])
+    # It waits at the next rung, and is stopped there.
+    waiting.set_user_attr(WORTH, [0.6, 2.0])
+    study.tell(waiting, state=TrialState.PRUNED)
+    study.ask().suggest_float("x", 0, 1)
+    assert [(trial.number, trial.values) for trial in spy.seen] == [(0, [0.6, 2.0])]
+
+
+def test_what_a_trial_is_worth_in_the_end_counts_and_not_what_it_was_when_it_waited() -> None:
+    spy = Spy(seed=0)
+    study = study_of(spy)
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.set_user_attr(WORTH, [0.4, 2.0])
+    study.ask().suggest_float("x", 0, 1)
+    study.tell(trial, [0.7, 2.0])
     study.ask().suggest_float("x", 0, 1)
     assert [(trial.number, trial.values) for trial in spy.seen] == [(0, [0.7, 2.0])]
 

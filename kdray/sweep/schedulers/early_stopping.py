@@ -58,6 +58,7 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
             self._store(drawn, [*before, report], result["duration_s"])
         elif verdict == "waits":
             self._rivals.waiting[own_id] = drawn
+            self._rivals.worked_s[own_id] = result["duration_s"]
             self._stop(hopeless(self._rivals), arriving=own_id)
         return str(self.CONTINUE if verdict == "goes on" else self.STOP)
 
@@ -74,14 +75,23 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Forgets a trial that failed for good; nobody is compared with it."""
+        # Ray tries it again, should the search have failed to let it wait.
+        self._rivals.waiting.pop(trial.config["trial_id"], None)
         if not trial.should_recover():
+            self._rivals.history.pop(trial.config["trial_id"], None)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Forgets a trial whose worker says that it failed; to Ray it came to its end."""
+        found = self._folder.result(trial.config["trial_id"])
+        if found is not None and found.status == "failed":
             self._rivals.history.pop(trial.config["trial_id"], None)
 
     def _stop(self, trial_ids: Iterable[str], arriving: str | None = None) -> None:
         """Stops trials that wait; of the one that has just come Ray itself will tell."""
         for trial_id in trial_ids:
             drawn, epochs = self._rivals.waiting.pop(trial_id), self._rivals.history[trial_id]
-            self._store(drawn, epochs, sum(report.duration_s for report in epochs))
+            seconds = sum(report.duration_s for report in epochs)
+            self._store(drawn, epochs, self._rivals.worked_s.pop(trial_id, seconds))
             if trial_id != arriving:
                 self._ended(trial_id)
 

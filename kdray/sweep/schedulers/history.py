@@ -63,7 +63,8 @@ def past(folder: SweepFolder) -> dict[str, list[EpochReport]]:
         if status != "failed"
     }
     for state in (folder.root / "checkpoints").glob("[!.]*"):
-        if state.name not in ended and (epochs := kept_epochs(Checkpoints(state, 0.0))):
+        own = state.name.isdecimal()  # not a confirmation's
+        if own and state.name not in ended and (epochs := kept_epochs(Checkpoints(state, 0.0))):
             reports[state.name] = epochs
     return reports
 

@@ -13,7 +13,7 @@ from kdray.results.records import EpochReport
 from kdray.sweep.schedulers.history import standings
 from kdray.sweep.schedulers.rivals import Rivals, Verdict
 
-# A trial behind so many others that wait would go on only if all of them did; each that waits has
+# At a rung. A trial behind so many others would go on only if all of them did; each that waits has
 # a checkpoint on disk.
 MOST_WAITING = 16
 

@@ -28,6 +28,7 @@ class Rivals:
         trials: How many the sweep has.
         history: The reports of each trial that keeps to the bounds, epoch by epoch.
         waiting: What the search drew for each trial that waits at a rung, by its id.
+        worked_s: Seconds of work of each trial at its last report; not of one that was cut off.
     """
 
     options: Median | ParetoAsha
@@ -36,6 +37,7 @@ class Rivals:
     trials: int
     history: dict[str, list[EpochReport]] = field(default_factory=dict)
     waiting: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    worked_s: dict[str, float] = field(default_factory=dict)
 
     def compares(self, report: EpochReport) -> bool:
         """Returns whether others are compared with a trial that reports this."""
@@ -53,6 +55,10 @@ def rivals_of(config: SweepConfig, folder: SweepFolder, trials: int) -> Rivals |
     options = config.search.scheduler
     if not isinstance(options, Median | ParetoAsha):
         return None
+    if isinstance(options, ParetoAsha):
+        folder.fetch(
+            folder.root / "checkpoints"
+        )  # of those that wait, on whatever machine they ran
     criteria = criteria_of(config.objectives, read_verification(folder))
     rivals = Rivals(options, criteria, fixed_bounds(config.constraints), trials)
     rivals.history = {

@@ -96,7 +96,7 @@ def test_a_stopped_trial_is_on_disk_whole_before_ray_is_told(tmp_path: Path) -> 
         {"macro_f1": 0.25, "size_mb": 1.0},
         epochs=2,
         selected_epoch=1,
-        duration_s=2.0,
+        duration_s=5.0,
     )
     assert folder.epochs("0000") == epochs
     setup = yaml.safe_load((folder.trial("0000") / "config.yaml").read_text())
@@ -202,6 +202,16 @@ def test_nobody_is_compared_with_a_trial_that_failed(tmp_path: Path) -> None:
         tell(stopper, trial_id, reports([0.9], 1.0, epochs=4)[0])
         stopper.on_trial_error(None, trial(trial_id))
     assert tell(stopper, "0002", reports([0.4], 5.0, epochs=4)[0]) == "CONTINUE"
+
+
+def test_nobody_is_compared_with_a_trial_whose_worker_says_that_it_failed(tmp_path: Path) -> None:
+    stopper, folder, _ = scheduler(tmp_path, "pareto_asha")
+    for own_id in ("0000", "0001"):
+        tell(stopper, own_id, reports([0.9], 1.0, epochs=4)[0])
+    write_trial(folder, TrialResult("0000", "failed", stage="distil", error="not finite"))
+    for own_id in ("0000", "0001"):
+        stopper.on_trial_complete(None, trial(own_id), {})
+    assert list(stopper._rivals.history) == ["0001"]
 
 
 def test_ray_may_pickle_the_scheduler_but_nothing_is_in_it(tmp_path: Path) -> None:

@@ -55,10 +55,8 @@ def rivals_of(config: SweepConfig, folder: SweepFolder, trials: int) -> Rivals |
     options = config.search.scheduler
     if not isinstance(options, Median | ParetoAsha):
         return None
-    if isinstance(options, ParetoAsha):
-        folder.fetch(
-            folder.root / "checkpoints"
-        )  # of those that wait, on whatever machine they ran
+    # Of trials that were cut off, on whatever machine they ran.
+    folder.fetch(folder.root / "checkpoints")
     criteria = criteria_of(config.objectives, read_verification(folder))
     rivals = Rivals(options, criteria, fixed_bounds(config.constraints), trials)
     rivals.history = {

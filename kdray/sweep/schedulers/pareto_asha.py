@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -134,7 +135,19 @@ def _ranked_with(rivals: Rivals, like: str) -> tuple[list[str], int]:
     last, criteria = rivals.history[like][-1], rivals.criteria
     ways = criteria.reported_in(last)
     rung = standings(rivals.history, last.counted, criteria, list(ways))
-    return best_first(rung, ways, criteria.reference), len(rung)
+    values = tuple((trial_id, tuple(found)) for trial_id, found in rung.items())
+    ranked = _best_first(values, tuple(ways.items()), tuple(criteria.reference.items()))
+    return list(ranked), len(rung)
+
+
+@lru_cache(maxsize=8)
+def _best_first(
+    rung: tuple[tuple[str, tuple[float, ...]], ...],
+    objectives: tuple[tuple[str, Direction], ...],
+    reference: tuple[tuple[str, float], ...],
+) -> tuple[str, ...]:
+    """Returns what `best_first` does; a rung is asked for often, and changes as a trial arrives."""
+    return tuple(best_first(dict(rung), dict(objectives), dict(reference)))
 
 
 def _rungs_of_waiting(rivals: Rivals) -> list[list[str]]:

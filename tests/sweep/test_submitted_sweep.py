@@ -17,7 +17,8 @@ from kdray.data.synthetic import Synthetic
 from kdray.models.student import load_student
 from kdray.results.folder import SweepFolder
 from tests.command_line import kdray
-from tests.ray_head import Head, Line, running_head
+from tests.door import Door
+from tests.ray_head import Head, running_head
 from tests.tiny_sweep import write_space
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -59,17 +60,17 @@ def sent(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Sent:
     files = {"source": "files", "train": "data/train.csv", "labels": ["bully", "threat"]}
     space.write_text(space.read_text() + yaml.safe_dump({"data": files}))
     (folder / "profile.yaml").write_text("resources: {max_concurrent_trials: 1}\n")
-    line = Line(head.port)
+    line = Door(head.port)
     command = ["submit", "space.yaml", "--profile", "profile.yaml", "--address", line.address]
     follower = start(head, folder, *command)
     printed = ""
     for times, sign in enumerate(("[1/3]", "fetching"), start=1):
         printed += read_to(follower, sign)
-        line.cut()
+        line.shut()
         wait_for(folder / "err.txt", "lost the connection", times)
-        line.mend()
+        line.open()
     printed += follower.communicate(timeout=300)[0]
-    line.cut()
+    line.shut()
     said = (folder / "err.txt").read_text()
     return Sent(folder, printed.split()[1], follower.returncode, printed, said)
 

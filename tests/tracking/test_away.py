@@ -13,7 +13,7 @@ import pytest
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 from kdray.tracking.record import SweepRecord
-from tests.tracking.door import Door
+from tests.door import Door
 from tests.tracking.server import Server
 from tests.tracking.trials import (
     assert_all_is_recorded,

@@ -6,7 +6,7 @@ from typing import Any
 from kdray.results.folder import SweepFolder, write_text, write_trial
 from kdray.results.records import EpochReport, TrialResult
 from kdray.tracking.record import SweepRecord
-from tests.tracking.door import Door
+from tests.door import Door
 from tests.tracking.server import Server, histories
 
 EPOCHS = 3

@@ -60,7 +60,7 @@ class Fifo(Section):
 
 
 class Median(Section):
-    """Stops a trial that is worse than the median of the others in every objective."""
+    """Stops a trial that the median of the others beats, and that beats it in no objective."""
 
     name: Literal["median"] = "median"
     grace_epochs: int = Field(

@@ -40,6 +40,7 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
+        self._worth = self._hypervolume()
         for trial_id in searcher.waiting():
             self._wait(trial_id)
 
@@ -98,12 +99,19 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
 
     def _end(self, result: TrialResult) -> None:
         self._stop_if_all_fail(result)
+        self._record_end(result, self._place(result))
+        self._progress.finished(result, self._worth)
+        self._folder.share(self._folder.optuna_log, self._folder.tracking_json)
+
+    def _place(self, result: TrialResult) -> list[str]:
+        """Takes a trial to the front if it belongs there; returns those that do not, or no more."""
         # The front of all trials is that of the front before and the new one, and worth as much.
         candidates = {**self._front, result.trial_id: result}
-        self._front = _front(self._config, list(candidates.values()))
-        self._record_end(result, sorted(candidates.keys() - self._front.keys()))
-        self._progress.finished(result, self._hypervolume())
-        self._folder.share(self._folder.optuna_log, self._folder.tracking_json)
+        if result.status == "completed":
+            self._front = _front(self._config, list(candidates.values()))
+        if result.trial_id in self._front:
+            self._worth = self._hypervolume()
+        return sorted(candidates.keys() - self._front.keys())
 
     def _stop_if_all_fail(self, result: TrialResult) -> None:
         """Stops a sweep whose first trials all failed for one reason."""

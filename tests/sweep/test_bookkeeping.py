@@ -103,6 +103,35 @@ def test_the_front_kept_trial_by_trial_is_the_front_of_all_of_them(
         assert sorted(tagged) == sorted(front)
 
 
+def test_the_hypervolume_is_measured_only_when_the_front_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    measured = list[float]()
+
+    def measure(*arguments: Any) -> float:
+        measured.append(front_hypervolume(*arguments))
+        return measured[-1]
+
+    monkeypatch.setattr("kdray.sweep.bookkeeping.front_hypervolume", measure)
+    sweep.end("0000", 0.5, 4.0)
+    sweep.end("0001", 0.4, 5.0)
+    sweep.end("0002", 0.9, 1.0, "stopped_early")
+    sweep.fail("0003", "no such device")
+    sweep.end("0004", 0.6, 5.0)
+    assert len(measured) == 2
+    assert sweep.score.hypervolume == measured[-1] > measured[0] > 0
+
+
+def test_a_sweep_that_goes_on_shows_the_hypervolume_of_before(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    before = Sweep(config, folder)
+    before.end("0000", 0.5, 4.0)
+    after = Sweep(config, folder)
+    after.fail("0001", "no such device")
+    assert after.score.hypervolume == before.score.hypervolume > 0
+
+
 def test_a_sweep_that_goes_on_knows_the_front_of_before(tmp_path: Path) -> None:
     config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
     Sweep(config, folder).end("0000", 0.5, 4.0)

@@ -135,6 +135,16 @@ def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
     return layers
 
 
+def drawable_pruning(space: Mapping[str, Any]) -> list[tuple[str, PruningMethod]]:
+    """Returns every pruning method that can be drawn, each with its dotted key.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+    """
+    lists = _lists(_valid(space))
+    return [pair for paths, methods in lists for pair in zip(paths, methods, strict=True)]
+
+
 def valid_sections(space: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns every sample of the searchable sections, checked, that has no problem."""
     return [checked for _, checked in _valid(space)]

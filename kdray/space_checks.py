@@ -1,7 +1,7 @@
 """Checking the searchable sections: whatever can be drawn must be valid."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -66,19 +66,10 @@ def reads_texts(space: Mapping[str, Any]) -> bool:
 def alignment_problems(space: Mapping[str, Any]) -> list[Problem]:
     """Returns a problem if a student may read other tokens than a teacher it is compared with.
 
-    Pruning and distillation are drawn independently, so whatever can be drawn can meet.
+    Pruning, distillation and regime are drawn independently, so whatever can be drawn can meet.
     """
-    comparing: set[str] = set()
-    keys: dict[str, str] = {}
-    for sections in sample_sections(space):
-        found, _ = checked_sections(sections)
-        if "distillation" in found and found["distillation"].reads_positions:
-            comparing.add(found["distillation"].method)
-        paths = [path for path, _ in pruning_list(sections["pruning"])]
-        for path, method in zip(paths, found.get("pruning", ()), strict=False):
-            if method.retokenizes:
-                keys[dotted(path, "ratio")] = method.method
-    names = " and ".join(sorted(comparing))
+    sampled = [(sections, checked_sections(sections)[0]) for sections in sample_sections(space)]
+    names = " and ".join(comparing([found for _, found in sampled]))
     return [
         Problem(
             "distillation.method",
@@ -87,9 +78,34 @@ def alignment_problems(space: Mapping[str, Any]) -> list[Problem]:
             f"of {method} to 0 (a `choice` of mappings gives each method a ratio of its own) or "
             "choose logit",
         )
-        for key, method in keys.items()
-        if comparing
+        for key, method in _retokenizing(sampled).items()
+        if names
     ]
+
+
+def comparing(valid: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the methods that may compare a student token by token with a teacher of the sweep.
+
+    None do where students teach each other or themselves: these have the same tokens.
+
+    Args:
+        valid: Checked sections, without those that have problems.
+    """
+    if all(found["regime"].side_by_side for found in valid if "regime" in found):
+        return []
+    methods = [found["distillation"] for found in valid if "distillation" in found]
+    return sorted({method.method for method in methods if method.reads_positions})
+
+
+def _retokenizing(sampled: Sequence[tuple[Any, Mapping[str, Any]]]) -> dict[str, str]:
+    """Returns each pruning method that gives a student other tokens, by the key of its ratio."""
+    keys = {}
+    for sections, found in sampled:
+        paths = [path for path, _ in pruning_list(sections["pruning"])]
+        for path, method in zip(paths, found.get("pruning", ()), strict=False):
+            if method.retokenizes:
+                keys[dotted(path, "ratio")] = method.method
+    return keys
 
 
 def space_problems(

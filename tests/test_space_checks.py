@@ -211,6 +211,28 @@ def test_students_of_the_same_tokens_may_be_compared_and_others_taught_by_logits
     assert told(pruning=pruning, distillation={"method": method}) == []
 
 
+@pytest.mark.parametrize("regime", ["mutual", "online"])
+def test_students_of_other_tokens_may_be_compared_with_students_of_the_same(regime: str) -> None:
+    assert (
+        told(pruning=VOCABULARY, distillation={"method": "hidden"}, regime={"name": regime}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    "regime",
+    [
+        {"name": "born_again"},
+        {"name": "progressive", "assistants": [{"layers": 2}]},
+        {"name": {"choice": ["mutual", "single"]}},
+    ],
+)
+def test_students_of_other_tokens_are_not_compared_with_a_teacher_of_any_regime(
+    regime: Any,
+) -> None:
+    (found,) = told(pruning=VOCABULARY, distillation={"method": "hidden"}, regime=regime)
+    assert found.startswith("distillation.method: hidden cannot be drawn together with ")
+
+
 def test_a_choice_of_mappings_gives_vocabulary_a_ratio_of_its_own() -> None:
     masks = {"method": "magnitude", "ratio": {"uniform": [0.2, 0.8]}}
     pruning = {"choice": [{"method": "vocabulary", "ratio": 0}, masks]}

@@ -100,6 +100,13 @@ class PruningMethod(Section):
             ValueError: If it cannot.
         """
 
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its family is built otherwise.
+        """
+
     @classmethod
     def reachable(cls, original: Any) -> str:
         """Returns in words which sizes a model can be cut to; nothing where any ratio can be had.

@@ -36,6 +36,14 @@ class Heads(UnitPruning):
                 f"its {heads}"
             )
 
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its heads are not where they are known.
+        """
+        attentions(model)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

@@ -49,6 +49,15 @@ class Width(UnitPruning):
         if self.ratio:
             nearest_heads(original, self.ratio)
 
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its heads or feed-forward units are not where they are known.
+        """
+        attentions(model)
+        feed_forwards(model)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

@@ -15,7 +15,13 @@ from kdray.preparation import PreparedSweep
 from kdray.prune_stage import is_gradual, is_rising, prune, reshaped, stages
 from kdray.pruning.base import Prunable
 from kdray.pupils import Pupil, costs_of, enrol, quality_of
-from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
+from kdray.results.records import (
+    GRADIENT_SHARE,
+    LOSS_SHARE,
+    MICRO_BATCH_SIZE,
+    TEACHER_EXAMPLES,
+    EpochReport,
+)
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
 from kdray.teacher.lessons import EnsembleLessons, Lessons
@@ -208,8 +214,8 @@ def _report(
     epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float], asked: int
 ) -> EpochReport:
     training = {"loss": epoch.loss, "learning_rate": epoch.learning_rate}
-    training |= {f"loss_share_{name}": share for name, share in epoch.loss_share.items()}
-    training |= {f"gradient_share_{name}": share for name, share in epoch.gradient_share.items()}
+    training |= {f"{LOSS_SHARE}{name}": share for name, share in epoch.loss_share.items()}
+    training |= {f"{GRADIENT_SHARE}{name}": share for name, share in epoch.gradient_share.items()}
     training |= {TEACHER_EXAMPLES: float(asked)} if asked else {}
     if epoch.micro_batch_size < config.training.batch_size:
         training |= {MICRO_BATCH_SIZE: float(epoch.micro_batch_size)}

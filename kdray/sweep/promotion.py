@@ -82,7 +82,7 @@ class PromotingSearch(StudySearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns what runs next; None while that depends on trials that run."""
-        if self.halted:
+        if self.halted or self.budget.is_over():
             return str(Searcher.FINISHED)
         drawn = self._promoted(trial_id) or self._begun(trial_id)
         if drawn is not None:

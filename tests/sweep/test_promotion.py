@@ -40,7 +40,7 @@ class Sweep:
         search = make_search(study, config, self.folder, rivals, left)
         assert isinstance(search, PromotingSearch)
         self.search = search
-        self.scheduler = EarlyStopping(rivals, self.folder, 1, search.stopped)
+        self.scheduler = EarlyStopping(rivals, self.folder, 1, search.stopped, search.budget)
 
     def suggest(self, ray_id: str) -> Any:
         drawn = self.search.suggest(ray_id)
@@ -249,6 +249,19 @@ def test_a_search_that_is_halted_sends_nobody_on(tmp_path: Path) -> None:
     assert sweep.suggest("again") == FINISHED
     assert not sweep.search.exhausted
     assert sweep.folder.results() == []
+
+
+def test_when_the_time_is_over_nobody_is_sent_on_and_nobody_who_waits_is_stopped(
+    tmp_path: Path,
+) -> None:
+    sweep = Sweep(tmp_path, trials=1, search={"time_budget_s": 3600})
+    sweep.suggest("ray")
+    sweep.report("ray", "0000", 0.5)
+    sweep.search.budget.deadline = 0.0
+    assert sweep.suggest("again") == FINISHED
+    assert not sweep.search.exhausted
+    assert list(sweep.search.waiting()) == ["0000"]
+    assert sweep.told() == [("0000", TrialState.RUNNING)]
 
 
 def test_a_trial_that_fails_after_it_went_on_is_told_as_failed(tmp_path: Path) -> None:

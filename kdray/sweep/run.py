@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -28,7 +28,7 @@ from kdray.sweep.progress import Progress
 from kdray.sweep.promotion import make_search
 from kdray.sweep.provenance import write_provenance
 from kdray.sweep.reconciling import mark_cut_off
-from kdray.sweep.resources import Slot, alive_nodes, choose_slot
+from kdray.sweep.resources import Slot, alive_nodes, choose_slot, growing
 from kdray.sweep.schedulers.rivals import rivals_of
 from kdray.sweep.search import StudySearch
 from kdray.sweep.starting import is_joined
@@ -119,14 +119,13 @@ def _search(opened: OpenSweep, launch: Launch, slot: Slot) -> tuple[StudySearch,
     """Runs the trials that are left; returns the search, and whether it came to its end."""
     config, folder = opened.config, opened.folder
     done, shared = folder.results(), opened.shared(slot.threads)
-    grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
+    slot = growing(slot, config.resources) if is_joined(launch.address) else slot
     left, rivals = opened.trials - len(done), rivals_of(config, folder, opened.trials)
     searcher = make_search(opened.study, config, folder, rivals, left)
     objectives, constraints = config.objectives, config.constraints
     with Progress(opened.console, objectives, opened.trials, done, constraints) as progress:
         books = Bookkeeping(searcher, opened.record, progress, slot.threads)
-        growing = replace(slot, may_grow=grows)
-        out_of_time = tune_trials(searcher, shared, growing, books, rivals)
+        out_of_time = tune_trials(searcher, shared, slot, books, rivals)
     mark_cut_off(opened.study, config, folder)
     return searcher, out_of_time or len(folder.results()) >= opened.trials
 

@@ -9,7 +9,7 @@ from kdray.changes import check_unchanged
 from kdray.commands.fronts import front_document, show_front
 from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.errors import StoppedError
-from kdray.locations import past_config, sweep_folder
+from kdray.locations import check_writable, past_config, sweep_folder
 from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -29,6 +29,7 @@ def launch_sweep(
     """Runs a sweep, or goes on with the one in its folder, and prints its front."""
     from kdray.sweep.joining import make_ready
 
+    check_writable(folder)
     make_ready(address)
     from kdray.sweep.starting import preloading, start_ray
 

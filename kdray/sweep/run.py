@@ -21,7 +21,7 @@ from kdray.schema import SweepConfig
 from kdray.sweep.baselines import run_baselines
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
-from kdray.sweep.failures import has_no_space
+from kdray.sweep.failures import has_no_space, is_full
 from kdray.sweep.lock import held
 from kdray.sweep.opening import Launch, OpenSweep, enter, open_sweep
 from kdray.sweep.progress import Progress
@@ -73,7 +73,8 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     try:
         return _run_sweep(config, folder, launch, console)
     except Exception as error:
-        if has_no_space(folder.root):
+        # A little room may be left where what is to be written is large.
+        if is_full(error) or has_no_space(folder.root):
             raise SweepError(_full(folder)) from error
         raise
 

@@ -26,6 +26,10 @@ from kdray.schema import (
 )
 
 STUDENTS = 200
+COPIED = "teacher_layers"
+# The shapes of what students start from besides the teacher, by folder or hub id.
+Shapes = Mapping[str, Shape]
+UNKNOWN: Shapes = {}
 
 
 def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -163,14 +167,21 @@ def weight_problems(section: str, weights: object, classes: int) -> list[Problem
 
 
 def shape_problems(
-    student: Student, method: DistillationMethod, teacher: Shape | None
+    student: Student, method: DistillationMethod, teacher: Shape | None, starts: Shapes = UNKNOWN
 ) -> list[Problem]:
-    """Returns what does not fit the teacher's shape, once it is known."""
-    if teacher is None:
+    """Returns what does not fit the shapes of the teacher and of what students start from.
+
+    Nothing is said of what is not known yet.
+    """
+    shape = teacher and student_shape(student, teacher, starts)
+    if teacher is None or shape is None:
         return []
-    shape = student_shape(student, teacher)
-    if student.initial == "teacher_layers" and shape.layers > teacher.layers:
-        message = f"must be at most the teacher's {teacher.layers}, but got {shape.layers}"
+    its = teacher if student.initial == COPIED else starts.get(student.initial, shape)
+    if shape.layers > its.layers:
+        most = f"the teacher's {its.layers}"
+        if its is not teacher:
+            most = f"{its.layers}, which {student.initial!r} has"
+        message = f"must be at most {most}, but got {shape.layers}"
         return [Problem("student.layers", message)]
     try:
         matched(method, shape, teacher)
@@ -198,12 +209,13 @@ def architecture_shape(teacher: Teacher | None) -> Shape | None:
     return Shape(made.layers, made.hidden_size, made.heads)
 
 
-def student_shape(student: Student, teacher: Shape) -> Shape:
-    """Returns the shape of a student that is copied from its teacher or built from scratch."""
+def student_shape(student: Student, teacher: Shape, starts: Shapes = UNKNOWN) -> Shape | None:
+    """Returns the shape of a student before any pruning; None where it is not known yet."""
     if student.architecture is not None:
         made = student.architecture
         return Shape(made.layers, made.hidden_size, made.heads)
-    return replace(teacher, layers=student.layers or teacher.layers)
+    its = teacher if student.initial == COPIED else starts.get(student.initial)
+    return its and replace(its, layers=student.layers or its.layers)
 
 
 def _form_problems(section: str, node: Any, path: str) -> list[Problem]:

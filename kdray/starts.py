@@ -1,11 +1,12 @@
 """What the students of a sweep may start from besides its teacher."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdray.config.sections import Student
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
+from kdray.models.building import config_of
 from kdray.models.starts import Start, read_starts
 from kdray.models.stored import load_start
 from kdray.results.folder import SweepFolder
@@ -29,6 +30,11 @@ def load_starts(config: SweepConfig, labels: Labels, tokenizer: Any) -> dict[str
     """
     names = {student.initial: None for student in _drawable(config)}
     return {name: checked_start(name, labels, tokenizer) for name in names if name not in WORDS}
+
+
+def configs_of(starts: Mapping[str, Start]) -> dict[str, Any]:
+    """Returns the transformers configuration of each start."""
+    return {name: config_of(start.state) for name, start in starts.items()}
 
 
 def checked_start(name: str, labels: Labels, tokenizer: Any) -> Start:

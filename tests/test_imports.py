@@ -28,7 +28,7 @@ ORDER = [
     {"teachers", "starts"},
     {"reading"},
     {"loading", "json_schema"},
-    {"regime_checks", "family_checks"},
+    {"regime_checks", "family_checks", "head_checks"},
     {"pruning_checks"},
     {"space_checks", "point_checks", "metric_checks", "scheduler_checks", "profile", "warm_start"},
     {"schema"},

@@ -1,6 +1,6 @@
 """Ray Tune's side of early stopping: what a rule decides is on disk before anyone is told."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kdray.results.folder import SweepFolder
@@ -60,7 +60,7 @@ class EarlyStopping(InTime):
         drawn, report = trial.config, EpochReport.from_json(result["report"])
         own_id = drawn["trial_id"]
         earlier = [EpochReport.from_json(line) for line in result.get("earlier", ())]
-        before = max(self._rivals.history.get(own_id, []), earlier, key=len)
+        before = max(self._rivals.history.get(own_id, ()), earlier, key=len)
         if before and report.epoch <= before[-1].epoch:
             # An epoch that is done again, after its worker was lost, was decided on before.
             return "goes on"
@@ -107,7 +107,7 @@ class EarlyStopping(InTime):
                 self._ended(trial_id)
 
     def _store(
-        self, drawn: Mapping[str, Any], epochs: list[EpochReport], duration_s: float
+        self, drawn: Mapping[str, Any], epochs: Sequence[EpochReport], duration_s: float
     ) -> None:
         best = best_epoch(epochs, self._rivals.criteria.selection_metric)
         setup = drawn_setup(drawn, self._threads)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kdray.config.search import Median
-from kdray.sweep.schedulers.history import standings
 from kdray.sweep.schedulers.rivals import Rivals, Verdict
 
 
@@ -27,11 +26,12 @@ def judge(rivals: Rivals, trial_id: str) -> Verdict:
     ways = rivals.criteria.reported_in(last)
     if not ways or last.counted < options.grace_epochs or last.counted >= last.to_count:
         return "goes on"
-    others = standings(rivals.history, last.counted, rivals.criteria, list(ways))
-    own = np.array(others.pop(trial_id))
-    if len(others) < options.startup_trials:
+    there = rivals.history.after(last.counted)
+    if len(there.ids) - 1 < options.startup_trials:
         return "goes on"
+    values, row = there.of(list(ways)), there.row(trial_id)
+    assert row is not None, "it has come so far and goes on"
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in ways.values()])
-    middle = np.nanmedian(np.array(list(others.values())), axis=0)
-    ahead = signs * (own - middle)
+    middle = np.nanmedian(np.delete(values, row, axis=0), axis=0)
+    ahead = signs * (values[row] - middle)
     return "goes on" if (ahead > 0).any() or (ahead == 0).all() else "stops"

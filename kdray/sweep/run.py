@@ -114,6 +114,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             summary = finish(config, folder, opened.record, time.monotonic() - start, ended)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
+    opened.check_teacher()
     _check_fruits(config, folder, summary, late)
     return Swept(summary, complete, opened.record.failure, opened.trials, late)
 

@@ -48,7 +48,7 @@ def test_every_command_on_a_sweep_names_the_broken_file(
 ) -> None:
     folder = left(tmp_path, content)
     folder.summary_json.write_text("{}")
-    folder.trials_csv.write_text("trial_id\n")
+    folder.trials_csv.write_text("trial_id,status,stage,error,ended_at,mlflow_run_id\n")
     printed = kdray(*command.format(folder.root).split(), code=2)
     assert "sweep.yaml: " in printed
     assert str(folder.root) in printed

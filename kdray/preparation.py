@@ -4,9 +4,10 @@ Trials share the result. They never reload, retokenise or re-run the teacher.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kdray.config.teachers import Cache
 from kdray.data.base import LEARNT, OUT_OF_DOMAIN, SPLITS, UNLABELED, Labels
 from kdray.data.dataset import Dataset, learnt_rows
 from kdray.data.texts import Texts
@@ -64,6 +65,7 @@ class PreparedSweep:
         texts: The texts of the splits, if something that can be drawn reads them.
         others: The further members of an ensemble, whose first is `teacher`.
         weights: Of each member; their sum is 1.
+        cache: How the outputs are kept; those of a trial's own teachers alike.
     """
 
     labels: Labels
@@ -76,6 +78,7 @@ class PreparedSweep:
     texts: Mapping[str, Texts] | None = None
     others: tuple[Member, ...] = ()
     weights: tuple[float, ...] = (1.0,)
+    cache: Cache = field(default_factory=Cache)
 
     @property
     def teachers(self) -> tuple[ModelState, ...]:
@@ -166,6 +169,7 @@ def assemble(
         outputs=outputs[0],
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
+        cache=config.teacher.cache,
     )
 
 
@@ -210,6 +214,7 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         texts=data.texts(config.space),
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
+        cache=config.teacher.cache,
     )
 
 

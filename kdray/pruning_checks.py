@@ -1,6 +1,7 @@
 """Checking `pruning` as a whole: the order of its methods, its stages, and how far it goes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kdray.config.validation import dotted
@@ -81,10 +82,11 @@ def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
         method, whole = sections["distillation"], student_shape(sections["student"], teacher)
         fewest = min(layers_left(methods, whole.layers) for methods in pruned)
         for layers in range(fewest, whole.layers + 1):
-            case = repr((method, layers, whole.width))
+            student = replace(whole, layers=layers)
+            case = repr((method, student))
             if case not in seen:
                 seen.add(case)
-                for learner in _taught(regimes, Shape(layers, whole.width), teacher):
+                for learner in _taught(regimes, student, teacher):
                     needs |= _needs(method, learner, teacher)
     return needs
 
@@ -104,7 +106,8 @@ def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
         match = matched(method, student, teacher)
     except ValueError as error:
         message = f"{error}; pruning may leave a student of {student.layers} layers"
-        raise ConfigError([Problem("distillation.layer_mapping", message)]) from error
+        key = "layer_mapping" if "layer_mapping" in type(method).model_fields else "method"
+        raise ConfigError([Problem(dotted("distillation", key), message)]) from error
     return method.needs(frozenset(match.pairs.values()))
 
 

@@ -40,11 +40,11 @@ def _misfits(
     if OPTION not in type(method).model_fields:
         return
     whole, names = original.num_attention_heads, " and ".join(cut.method for cut in cuts)
-    size = original.hidden_size // whole
+    size, shape = original.hidden_size // whole, Shape.of(original)
     for heads in _heads_left(original, cuts):
-        width = replace(Shape.of(original), heads=heads, attention_width=heads * size)
+        widths = (heads * size,) * shape.layers
         try:
-            matched(method, width, teacher)
+            matched(method, replace(shape, heads=heads, attention_widths=widths), teacher)
         except ValueError as error:
             rule = str(error).removeprefix(f"{OPTION} ")
             message = f"{rule}, or auto; {names} may leave a student {heads} of its {whole} heads"

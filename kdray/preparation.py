@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kdray.config.teachers import Cache
 from kdray.data.base import LEARNT, OUT_OF_DOMAIN, SPLITS, UNLABELED, Labels
 from kdray.data.dataset import Dataset, learnt_rows
 from kdray.data.texts import Texts
@@ -68,6 +69,7 @@ class PreparedSweep:
         others: The further members of an ensemble, whose first is `teacher`.
         weights: Of each member; their sum is 1.
         starts: What students start from besides the teacher, by folder or hub id.
+        cache: How the outputs are kept; those of a trial's own teachers alike.
     """
 
     labels: Labels
@@ -81,6 +83,7 @@ class PreparedSweep:
     others: tuple[Member, ...] = ()
     weights: tuple[float, ...] = (1.0,)
     starts: Mapping[str, Start] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
 
     @property
     def teachers(self) -> tuple[ModelState, ...]:
@@ -179,6 +182,7 @@ def assemble(
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
         starts=starts or {},
+        cache=config.teacher.cache,
     )
 
 
@@ -225,6 +229,7 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         starts=starts,
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
+        cache=config.teacher.cache,
     )
 
 

@@ -117,7 +117,8 @@ def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
         match = matched(method, student, teacher)
     except ValueError as error:
         message = f"{error}; pruning may leave a student of {student.layers} layers"
-        raise ConfigError([Problem("distillation.layer_mapping", message)]) from error
+        key = "layer_mapping" if "layer_mapping" in type(method).model_fields else "method"
+        raise ConfigError([Problem(dotted("distillation", key), message)]) from error
     return method.needs(frozenset(match.pairs.values()))
 
 

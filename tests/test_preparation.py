@@ -192,7 +192,9 @@ def test_a_sweep_without_a_cache_runs_the_teacher_over_nothing_beforehand(tmp_pa
         f"{', '.join(sweep.outputs.plan.in_loop)} in the loop (teacher.cache)"
     )
     assert json.loads(folder.verification_json.read_text())["forward_examples"] == 0
-    assert not rebuild(config, Place(folder)).outputs.columns
+    again = rebuild(config, Place(folder))
+    assert not again.outputs.columns
+    assert sweep.cache == again.cache == config.teacher.cache
 
 
 def test_it_is_said_where_the_outputs_are(

@@ -113,3 +113,20 @@ def test_a_layer_mapping_that_pruning_makes_impossible_is_told_of(tmp_path: Path
     config = space(tmp_path, {"method": "layers", "ratio": 0.5}, **changes)
     with pytest.raises(ConfigError, match="a student of 2 layers"):
         drawable_needs(config.space, TEACHER)
+
+
+def test_relation_heads_are_told_by_their_own_key_and_of_the_width_of_the_attention(
+    tmp_path: Path,
+) -> None:
+    teacher = Shape(2, 16, 4, attention_widths=(16, 12))
+    relations = {"method": "minilm", "relation_heads": 12, "alpha": None}
+    config = space(
+        tmp_path,
+        {"method": "none", "ratio": None},
+        teacher={"architecture": {"hidden_size": 24}},
+        student={"layers": 2},
+        distillation=relations,
+    )
+    assert drawable_needs(config.space, teacher).queries_keys_values == {2}
+    with pytest.raises(ConfigError, match=r"distillation\.method: relation_heads must divide"):
+        drawable_needs(config.space, Shape(2, 16, 4))

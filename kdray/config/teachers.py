@@ -32,7 +32,11 @@ class Verification(Section):
 
 
 class Cache(Section):
-    """Where the teacher's outputs on the training set are kept for all trials."""
+    """Where the teacher's outputs on the training set are kept for all trials.
+
+    Those of a former student (`regime: born_again`, `progressive`) are kept alike, for its trial
+    alone: what is in memory comes out of one budget with all trials side by side on a machine.
+    """
 
     where: Literal["auto", "memory", "disk", "off"] = Field(
         "auto",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kdray.config.sections import ClassWeights
 from kdray.config.validation import Section
 from kdray.distillation.loss import Softening, soft_loss
+from kdray.models.building import spaced
 from kdray.models.ensemble import Votes, blended
 from kdray.models.heads import HEADS_KEPT
 from kdray.models.outputs import Needs, Outputs
@@ -28,24 +29,32 @@ class Shape:
         layers: Transformer layers.
         width: Width of the hidden states, and of the pooled features.
         heads: Attention heads a layer; None where that is not known.
-        attention_width: Width of the queries, keys and values of the last layer; None where it is
-            that of the hidden states.
+        attention_widths: Width of the queries, keys and values of each layer, or of more layers
+            of which these are evenly spaced ones; none where it is that of the hidden states.
     """
 
     layers: int
     width: int
     heads: int | None = None
-    attention_width: int | None = None
+    attention_widths: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, config: Any) -> Self:
         """Returns the shape of a model with this transformers configuration."""
-        heads, inner = getattr(config, "num_attention_heads", None), None
+        heads, layers = getattr(config, "num_attention_heads", None), config.num_hidden_layers
+        inner: tuple[int, ...] = ()
         if heads:
-            left = getattr(config, HEADS_KEPT, [heads])[-1]
             # Of what MobileBERT calls its true width.
-            inner = getattr(config, "true_hidden_size", config.hidden_size) // heads * left
-        return cls(config.num_hidden_layers, config.hidden_size, heads, inner)
+            size = getattr(config, "true_hidden_size", config.hidden_size) // heads
+            inner = tuple(size * left for left in getattr(config, HEADS_KEPT, [heads] * layers))
+        return cls(layers, config.hidden_size, heads, inner)
+
+    def attention_width(self, layer: int) -> int:
+        """Returns the width of the queries, keys and values of a layer, from 1."""
+        if not self.attention_widths:
+            return self.width
+        place = spaced(self.layers, len(self.attention_widths))[layer - 1]
+        return self.attention_widths[place - 1]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class MiniLM(SoftTeaching):
             raise ValueError(
                 f"teacher_layer must be at most the teacher's {teacher.layers}, but got {layer}"
             )
-        widths = [shape.attention_width or shape.width for shape in (student, teacher)]
+        widths = [student.attention_width(student.layers), teacher.attention_width(layer)]
         heads = _relation_heads(self.relation_heads, teacher.heads, gcd(*widths))
         if heads is None:
             raise ValueError(_advice(self.relation_heads, widths))

@@ -1,8 +1,11 @@
 """Generations: each student is trained to its end, and then teaches the next one."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+
+import torch
 
 from kdray.config.teachers import Cache
 from kdray.data.dataset import Dataset
@@ -13,7 +16,7 @@ from kdray.pruning.base import Prunable
 from kdray.regimes.single import by_the_teacher
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting, by_model
-from kdray.teacher.keeping import HERE, Asked, keep_outputs
+from kdray.teacher.keeping import Asked, Place, keep_outputs
 from kdray.teacher.outputs import TeacherOutputs
 from kdray.training.best import BestEpoch
 from kdray.training.checkpoint import kept_generation
@@ -53,25 +56,37 @@ def run_in_turn(generations: Sequence[Generation], setting: Setting) -> Prunable
         appoint = (
             by_the_teacher(setting.sweep)
             if course.teacher is None
-            else by_former_student(course.teacher, taught)
+            else by_former_student(course.teacher, taught, setting.sweep.cache)
         )
         student = distil([generations[number].student()], own, appoint)
     assert student is not None, "there is a last generation"
     return student
 
 
-def by_former_student(teacher: ModelState, train_set: Dataset) -> Appoint:
+def by_former_student(teacher: ModelState, train_set: Dataset, options: Cache) -> Appoint:
     """Lets a former student teach: it is run over the training set once, for what is needed.
 
-    Its outputs are kept in this process; what does not fit is asked for batch by batch.
+    Its outputs are kept for this trial alone, as those of the sweep's teacher are for all. What is
+    in memory comes out of one budget with all trials that run side by side on this machine; on
+    disk it stands in files that are gone with this process.
 
     Args:
         teacher: The former student.
         train_set: The training set as its tokenizer has it.
+        options: The section `teacher.cache`.
     """
+    place = Place(store_bytes=options.budget_mb * 1e6 / _side_by_side())
 
     @cache
     def outputs(needs: Needs) -> TeacherOutputs:
-        return keep_outputs(Asked(borrow(teacher), train_set, needs, key=""), Cache(), HERE)
+        return keep_outputs(Asked(borrow(teacher), train_set, needs, key=""), options, place)
 
     return by_model(teacher, outputs, train_set)
+
+
+def _side_by_side() -> int:
+    """Returns how many trials with as many threads as this one this machine's cores have room for.
+
+    More do not run side by side, and no trial knows how many do.
+    """
+    return max(1, (os.cpu_count() or 1) // torch.get_num_threads())

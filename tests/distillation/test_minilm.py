@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,8 @@ import torch
 from kdray.distillation.base import Shape
 from kdray.distillation.minilm import MiniLM, relation_loss
 from kdray.errors import ConfigError
+from kdray.models.building import layer_list
+from kdray.models.heads import note_heads, resize_heads
 from kdray.models.outputs import Needs, forward
 from tests import tiny
 from tests.distillation.lesson import batch, matched, terms
@@ -126,8 +130,8 @@ def test_nothing_but_queries_keys_and_values_is_read():
         (Shape(6, 384, 12), Shape(12, 768, 12), 12),
         (Shape(6, 384, 12), Shape(12, 768, 16), 12),
         (Shape(2, 64, 2), Shape(4, 128, 4), 4),
-        (Shape(2, 64, 2), Shape(4, 512, 4, attention_width=128), 4),
-        (Shape(2, 64, 2, attention_width=48), Shape(4, 120, 8), 12),
+        (Shape(2, 64, 2), Shape(4, 512, 4, attention_widths=(128,) * 4), 4),
+        (Shape(2, 64, 2, attention_widths=(64, 48)), Shape(4, 120, 8), 12),
         (Shape(2, 16, 2), Shape(4, 24, 3), 8),
     ],
     ids=str,
@@ -164,5 +168,23 @@ def test_relation_heads_that_do_not_divide_are_refused_before_any_work(tmp_path)
 def test_a_student_whose_heads_were_pruned_is_split_as_it_is_left():
     student = tiny.model(heads=4)
     student.config.heads_kept = [4, 3]
-    assert Shape.of(student.config).attention_width == 12
+    assert [Shape.of(student.config).attention_width(layer) for layer in (1, 2)] == [16, 12]
     assert matched(MiniLM(), student, tiny.model(width=24, heads=3)).relation_heads == 12
+
+
+@pytest.mark.parametrize(("layer", "heads"), [(1, 4), (2, 12), ("last", 12)])
+def test_a_teacher_whose_layers_kept_unequal_heads_is_split_as_the_layer_that_teaches(layer, heads):
+    teacher = tiny.model(heads=4, seed=1)
+    resize_heads(layer_list(teacher)[1], 16, [1, 3])
+    note_heads(teacher.config, [1, 3])
+    models = (tiny.model(width=24, heads=3), teacher)
+    method = MiniLM(teacher_layer=layer)
+    assert matched(method, *models).relation_heads == heads
+    assert terms(method, tiny.MULTI, models)["relations"] > 0
+
+
+def test_a_shape_of_fewer_layers_has_the_widths_of_evenly_spaced_ones():
+    whole = Shape(4, 16, 4, attention_widths=(4, 8, 12, 16))
+    half = replace(whole, layers=2)
+    assert [half.attention_width(layer) for layer in (1, 2)] == [8, 16]
+    assert Shape(2, 16).attention_width(2) == 16

@@ -1,20 +1,25 @@
 """Generations: who teaches each of them, and how it begins."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from kdray.config.teachers import Cache
 from kdray.models.building import ModelState, freeze, thaw
 from kdray.models.inference import predict_logits
-from kdray.models.outputs import Needs
+from kdray.models.outputs import NOTHING, Needs
 from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable
 from kdray.regimes import in_turn
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
+from kdray.teacher.cache import Plan
 from kdray.teacher.lessons import Lessons
+from kdray.teacher.outputs import TeacherOutputs
 from kdray.teachers import teacher_digest
 from kdray.trial import run_trial
 
@@ -35,9 +40,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[ModelState]]:
         found["taught"].append(freeze(student.model))
         return student
 
-    def teaching(teacher: ModelState, train_set: Any) -> Appoint:
+    def teaching(teacher: ModelState, *others: Any) -> Appoint:
         found["teachers"].append(teacher)
-        return by_former(teacher, train_set)
+        return by_former(teacher, *others)
 
     monkeypatch.setattr(in_turn, "distil", watched)
     monkeypatch.setattr(in_turn, "by_former_student", teaching)
@@ -59,11 +64,57 @@ def test_what_a_former_student_says_is_what_its_weights_say(
 ) -> None:
     run_trial(trial(regime=AGAIN), sweep)
     teacher, train_set = seen["teachers"][0], sweep.splits["train"]
-    (staff,) = in_turn.by_former_student(teacher, train_set)([None]).teachers  # type: ignore[list-item]
-    lessons = staff.lessons(Needs())
-    assert isinstance(lessons, Lessons)
     expected = predict_logits(thaw(teacher), train_set)
-    assert np.allclose(lessons._outputs.array("logits"), expected, atol=1e-5)
+    assert np.allclose(outputs_of(teacher, sweep, Cache()).array("logits"), expected, atol=1e-5)
+
+
+def outputs_of(
+    teacher: ModelState, sweep: PreparedSweep, cache: Cache, needs: Needs = NOTHING
+) -> TeacherOutputs:
+    appoint = in_turn.by_former_student(teacher, sweep.splits["train"], cache)
+    (staff,) = appoint([None]).teachers  # type: ignore[list-item]
+    lessons = staff.lessons(needs)
+    assert isinstance(lessons, Lessons)
+    return lessons._outputs
+
+
+# Of 192 examples: two bytes for each of three logits, and for each of sixteen features.
+@pytest.mark.parametrize(
+    ("cache", "plan"),
+    [
+        ({}, Plan(memory=("logits", "features"))),
+        ({"where": "disk"}, Plan(disk=("logits", "features"))),
+        ({"where": "off"}, Plan(in_loop=("logits", "features"))),
+        # Four trials side by side have a quarter of the budget each, of which `memory` takes 0.8.
+        ({"where": "memory", "budget_mb": 0.02}, Plan(memory=("logits",), in_loop=("features",))),
+        ({"budget_mb": 0.02}, Plan(memory=("logits",), disk=("features",))),
+    ],
+    ids=["auto", "disk", "off", "little memory", "little of both"],
+)
+def test_what_a_former_student_says_is_kept_as_the_sweep_keeps_its_teachers(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch, cache: Any, plan: Plan
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4 * torch.get_num_threads())
+    found = outputs_of(sweep.teacher, sweep, Cache(**cache), Needs(features=True))
+    assert found.plan == plan
+    assert found.columns.keys() == set(plan.kept)
+
+
+def test_the_sweeps_own_cache_decides(
+    sweep: PreparedSweep, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Cache] = []
+    by_former, regime = in_turn.by_former_student, {"name": "born_again", "generations": 2}
+
+    def noted(teacher: ModelState, train_set: Any, cache: Cache) -> Appoint:
+        asked.append(cache)
+        return by_former(teacher, train_set, cache)
+
+    monkeypatch.setattr(in_turn, "by_former_student", noted)
+    off = Cache(where="off")
+    without = run_trial(trial(regime=regime), replace(sweep, cache=off)).logits["test"]
+    assert asked == [off]
+    assert np.allclose(without, run_trial(trial(regime=regime), sweep).logits["test"], atol=1e-2)
 
 
 def test_another_assistant_gives_another_student(sweep: PreparedSweep, trial: Trial) -> None:

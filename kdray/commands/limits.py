@@ -54,8 +54,9 @@ def read_bounds(
 def _decidable(folder: SweepFolder) -> Mapping[str, str]:
     """Returns the metrics of the completed trials that a choice may rest on, and what is better."""
     done = [result for result in folder.results() if result.status == "completed"]
-    names = {name for result in done for name in result.metrics} - {"teacher_size_mb"}
-    return {n: objective(n).direction for n in names if not n.startswith(tuple(NEVER_DECIDES))}
+    names = {name for result in done for name in result.metrics}
+    others = (*NEVER_DECIDES, "teacher_")
+    return {n: objective(n).direction for n in names if not n.startswith(others)}
 
 
 def _problem(metric: str, written: str, side: str, known: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from kdray.data.batches import make_batch
 from kdray.data.dataset import Dataset
+from kdray.models.inference import FloatArray
 from kdray.models.outputs import forward, torch_threads, with_attentions
 
 WARM_UP, ROUNDS = 5, 40
@@ -87,28 +88,45 @@ def paired_latency(
             added to the teacher's.
 
     Returns:
-        `latency_ms` and `latency_p95_ms` of the student, and `speedup`: the median over rounds of
-        teacher time / student time, which holds although the machine's speed drifts.
+        `latency_ms` (median) and `latency_p95_ms` of the student, `teacher_latency_ms` (median of
+        the same rounds), and `speedup`: see `speed_ratio`.
     """
     teacher_inputs = inputs if teacher_inputs is None else teacher_inputs
     teachers = [(teacher, teacher_inputs), *others]
-    runs = {
-        "student": [(student.eval(), inputs)],
-        "teacher": [(model.eval(), text) for model, text in teachers],
-    }
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    with alone(), torch_threads(1), torch.inference_mode():
-        for turn in range(WARM_UP + ROUNDS):
-            for name, models in runs.items():
-                seconds = sum(_seconds(model, text) for model, text in models)
-                if turn >= WARM_UP:
-                    times[name].append(seconds * 1000)
-    ratio = np.asarray(times["teacher"]) / np.asarray(times["student"])
+    ready = [(model.eval(), text) for model, text in teachers]
+    mine, its = timed_in_turn(
+        lambda: _seconds(student.eval(), inputs),
+        lambda: sum(_seconds(model, text) for model, text in ready),
+    )
     return {
-        "latency_ms": float(np.median(times["student"])),
-        "latency_p95_ms": float(np.percentile(times["student"], 95)),
-        "speedup": float(np.median(ratio)),
+        "latency_ms": float(np.median(mine)),
+        "latency_p95_ms": float(np.percentile(mine, 95)),
+        "teacher_latency_ms": float(np.median(its)),
+        "speedup": speed_ratio(its, mine),
     }
+
+
+def timed_in_turn(*runs: Callable[[], float]) -> list[FloatArray]:
+    """Times functions in turn, on one thread, alone on this machine, after a warm-up.
+
+    Args:
+        runs: Each returns the seconds that it took.
+
+    Returns:
+        The milliseconds of each in every round.
+    """
+    with alone(), torch_threads(1), torch.inference_mode():
+        rounds = [[run() for run in runs] for _ in range(WARM_UP + ROUNDS)]
+    return list(1000 * np.asarray(rounds[WARM_UP:]).T)
+
+
+def speed_ratio(slower: FloatArray, faster: FloatArray) -> float:
+    """Returns how many times as fast the second of two is that were timed in turn.
+
+    It is told by the fastest round of each: what else a machine does makes a round slower, never
+    faster, and lasts too long to meet both alike.
+    """
+    return float(slower.min() / faster.min())
 
 
 def throughput(model: nn.Module, dataset: Dataset) -> dict[str, float]:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from kdray.data.dataset import Dataset
-from kdray.evaluation.efficiency import ROUNDS, WARM_UP, alone
+from kdray.evaluation.efficiency import speed_ratio, timed_in_turn
 from kdray.evaluation.measure import probe_inputs
 from kdray.exporting.session import LOGITS, open_session
-from kdray.models.outputs import forward, torch_threads
+from kdray.models.outputs import forward
 
 
 def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
@@ -25,31 +25,25 @@ def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
         dataset: Where the text is from: it is as long as 95 % of the examples are at most.
 
     Returns:
-        `latency_ms` of the graph, `torch_latency_ms`, `speedup`: the median over rounds of torch
-        time / ONNX time, and `tokens`: how long the text is.
+        `latency_ms` of the graph and `torch_latency_ms` (medians), `speedup`: see `speed_ratio`,
+        and `tokens`: how long the text is.
     """
     inputs = probe_inputs(dataset, torch.device("cpu"))
     feed = {name: tensor.numpy() for name, tensor in inputs.items()}
-    runs: dict[str, Callable[[], object]] = {
-        "onnx": partial(open_session(graph, threads=1).run, [LOGITS], feed),
-        "torch": partial(forward, model.eval(), inputs),
-    }
-    times = {name: np.empty(ROUNDS) for name in runs}
-    with alone(), torch_threads(1), torch.inference_mode():
-        for turn in range(-WARM_UP, ROUNDS):
-            for name, run in runs.items():
-                milliseconds = _milliseconds(run)
-                if turn >= 0:
-                    times[name][turn] = milliseconds
+    session = open_session(graph, threads=1)
+    mine, its = timed_in_turn(
+        partial(_seconds, partial(session.run, [LOGITS], feed)),
+        partial(_seconds, partial(forward, model.eval(), inputs)),
+    )
     return {
-        "latency_ms": float(np.median(times["onnx"])),
-        "torch_latency_ms": float(np.median(times["torch"])),
-        "speedup": float(np.median(times["torch"] / times["onnx"])),
+        "latency_ms": float(np.median(mine)),
+        "torch_latency_ms": float(np.median(its)),
+        "speedup": speed_ratio(its, mine),
         "tokens": float(next(iter(feed.values())).shape[1]),
     }
 
 
-def _milliseconds(run: Callable[[], object]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
-    return 1000 * (time.perf_counter() - start)
+    return time.perf_counter() - start

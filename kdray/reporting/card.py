@@ -17,7 +17,7 @@ from kdray.reporting.card_matter import front_matter
 from kdray.reporting.card_origin import data_said, digest, teacher_said
 from kdray.reporting.card_tables import cost_table, quality_table
 from kdray.reporting.formats import drawn
-from kdray.reporting.headline import quality_metric, sentence
+from kdray.reporting.headline import quality_metric, sentence, was_busy
 from kdray.reporting.provenance import provenance
 from kdray.reporting.reading import read_summary, read_sweep
 from kdray.reporting.rendering import render
@@ -118,6 +118,7 @@ def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
         "fewer_steps": steps_said(summary),
         "tuned": (config.get("evaluation") or {}).get("thresholds") == "tuned",
         "costs": cost_table(metrics, teacher),
+        "busy": was_busy(metrics, teacher),
         "packed": (taken.student / "packed.safetensors").exists(),
         "onnx": taken.exported,
         "trials": summary["trials"]["completed"],

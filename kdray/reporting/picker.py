@@ -147,7 +147,8 @@ def said(student: Student, metric: str) -> str:
         line += (
             f": {percent(beside.retention)} of the teacher at {portion(beside.size)} of its size"
         )
-    return f"{line}, {times(beside.speedup)} its speed" if beside.speedup else line
+    about = "about " if beside.busy else ""
+    return f"{line}, {about}{times(beside.speedup)} its speed" if beside.speedup else line
 
 
 def _best(student: Student) -> str:

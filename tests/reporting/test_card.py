@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def taken(make_sweep: MakeSweep, **config: Any) -> Taken:
     write_tables(folder, duration_s=1, busy_s=1)
     student = stored(folder.root / "student", packed=True)
     return Taken(folder, trial, student, "mine", command="kdray best runs/demo --output student")
+
+
+def measured_as(given: Taken, **metrics: float) -> Taken:
+    return replace(given, result=completed("0001", 0.5, 1, **metrics))
+
+
+def test_a_card_does_not_let_latencies_and_speed_up_contradict_each_other(make_sweep: MakeSweep):
+    given = taken(make_sweep)
+    assert "did other work" not in student_card(given)
+    busy = {"latency_ms": 4.1, "latency_p95_ms": 57.0, "teacher_latency_ms": 9.0, "speedup": 3.2}
+    card = student_card(measured_as(given, **busy))
+    assert "| latency (ms) | 4.1 | 9.0 |" in card
+    assert "about 3.2 times faster, timed on a busy machine" in card
+    assert "That machine did other work meanwhile" in card
 
 
 def matter_of(card: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where sweeps are: folders of this machine, or places in an object store."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kdray.config.loading import Document, read_document, with_overrides
@@ -33,7 +34,7 @@ def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
         ConfigError: If an object store cannot be reached, or has no such sweep.
     """
     if "://" not in target:
-        return SweepFolder(Path(target).resolve())
+        return _typed(target)
     from kdray.sweep.storage import begun_sweep
 
     return begun_sweep(target, writable)
@@ -63,10 +64,31 @@ def new_folder(output: str, name: str, asked: bool) -> SweepFolder:
 
 def _folder(output: str, name: str) -> SweepFolder:
     if "://" not in output:
-        return SweepFolder(Path(output).resolve() / name)
+        return _typed(str(Path(output) / name))
     from kdray.sweep.storage import new_sweep
 
     return new_sweep(output, name)
+
+
+def _typed(path: str) -> SweepFolder:
+    """Returns a folder that is called as it was typed, an absolute path from here if it is here."""
+    root, here = Path(path).resolve(), Path.cwd()
+    inside = Path(path).is_absolute() and root.is_relative_to(here)
+    return SweepFolder(root, typed=str(root.relative_to(here) if inside else Path(path)))
+
+
+def published(folder: SweepFolder) -> SweepFolder:
+    """Returns a sweep's folder as what is published calls it.
+
+    An absolute path is its owner's alone, unless the command that ran the sweep names it too.
+
+    Raises:
+        ConfigError: If the folder holds no sweep.
+    """
+    place = Path(folder.typed)
+    if not place.is_absolute() or str(place.parent) in str(read_sweep(folder).get("command")):
+        return folder
+    return replace(folder, typed="/".join(folder.root.parts[-2:]))
 
 
 def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepConfig:

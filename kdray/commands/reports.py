@@ -7,7 +7,7 @@ from typing import Any
 from kdray.commands.fronts import show_table
 from kdray.commands.speaking import print_json, progress_console
 from kdray.errors import ConfigError, Problem
-from kdray.locations import sweep_folder
+from kdray.locations import published, sweep_folder
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
 
@@ -24,7 +24,8 @@ def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> 
         ConfigError: Sweeps cannot be on one front, or a file is not there.
     """
     _check(folders, output)
-    targets = [sweep_folder(folder) for folder in folders]
+    found = [sweep_folder(folder) for folder in folders]
+    targets = found if output is None else [published(target) for target in found]
     place = None if output is None else Path(output).resolve()
     told, files = _one(targets[0], place) if len(targets) == 1 else _several(targets, place)
     if as_json:

@@ -115,6 +115,22 @@ def test_a_card_says_how_the_student_was_made_and_how_to_make_it_again(make_swee
     assert "`kdray confirm runs/demo --seeds 3`" in card
 
 
+def test_a_card_names_all_that_made_the_student_where_the_sweep_is(make_sweep: MakeSweep):
+    given = taken(make_sweep)
+    folder = replace(given.folder, typed="/shared/my runs/demo")
+    content = yaml.safe_load(folder.sweep_yaml.read_text()) | {"resumed": [9, 13]}
+    folder.sweep_yaml.write_text(yaml.safe_dump(content))
+    folder.confirmation_json.write_text(json.dumps({"seeds": [1, 2], "trials": {"0001": [{}, {}]}}))
+    card = student_card(replace(given, folder=folder, command=""))
+    assert (
+        "kdray sweep search_spaces/demo.yaml\n"
+        "kdray resume '/shared/my runs/demo' --trials 9\n"
+        "kdray resume '/shared/my runs/demo' --trials 13\n"
+        "kdray confirm '/shared/my runs/demo' --seeds 2\n"
+        "kdray trial '/shared/my runs/demo' 0001 --output student\n"
+    ) in card
+
+
 def test_the_front_matter_is_what_hubs_read_and_names_no_licence(make_sweep: MakeSweep):
     matter = matter_of(student_card(taken(make_sweep)))
     assert (matter["library_name"], matter["pipeline_tag"]) == ("kdray", "text-classification")

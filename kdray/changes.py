@@ -13,8 +13,20 @@ from kdray.errors import ConfigError, Problem
 from kdray.loading import load_sweep_config, parse_sweep_config
 from kdray.schema import SweepConfig
 
-# Where and how long a sweep runs may change at any time; what is searched may not.
-FREE = ("name", "resources", "tracking", "search.trials", "search.time_budget_s")
+# Where and how long a sweep runs may change at any time; what is searched or measured may not.
+FREE = (
+    "resources",
+    "tracking",
+    "search.trials",
+    "search.time_budget_s",
+    "search.trial_timeout_s",
+    "search.max_failures",
+    "search.checkpoint_interval_s",
+    "search.keep",
+    "teacher.cache",
+)
+# A sweep keeps the name that its folder has.
+PASSED_OVER = ("name",)
 PLACES = {
     "data": ("train", "validation", "test", "unlabeled"),
     "teacher": ("model",),
@@ -23,18 +35,22 @@ PLACES = {
 _GONE = object()
 
 
-def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> None:
+def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> SweepConfig | None:
     """Checks that a sweep's file, if it is still there, holds the search space it was begun with.
 
     Args:
         begun: What the sweep was begun with.
         source: Its `path`, `overrides` and `profile`; empty if unknown.
 
+    Returns:
+        What the file says now, with the profile and the overrides that the sweep was begun with;
+        None if the file or the profile is gone.
+
     Raises:
         ConfigError: With every difference.
     """
     if not source or not Path(source["path"]).is_file():
-        return
+        return None
     profile = source["profile"]
     there = profile if profile and Path(profile).is_file() else None
     with _in_folder(source.get("cwd")):
@@ -47,6 +63,17 @@ def check_unchanged(begun: SweepConfig, source: Mapping[str, Any]) -> None:
         )
         head = f"{source['path']} has changed since the sweep began ({way_out}), and"
         raise ConfigError(problems, head)
+    return now if there == profile else None
+
+
+def free_values(config: SweepConfig) -> dict[str, Any]:
+    """Returns what may change at any time, by dotted key."""
+    return {key: value for key, value in _leaves(config.content).items() if is_free(key)}
+
+
+def is_free(key: str) -> bool:
+    """Returns whether what stands at a dotted key, and below it, may change at any time."""
+    return any(within(key, free) for free in FREE)
 
 
 @contextmanager
@@ -77,7 +104,8 @@ def differences(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[Proble
         Problem(key, f"began with {_told(before, key)}, but is {_told(after, key)} now")
         for key in {**before, **after}
         if before.get(key, _GONE) != after.get(key, _GONE)
-        and not any(within(key, free) for free in FREE)
+        and not is_free(key)
+        and key not in PASSED_OVER
     ]
 
 

@@ -97,6 +97,10 @@ def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepCo
     Raises:
         ConfigError: If the folder holds no sweep.
     """
+    return parse_sweep_config(with_overrides(past_document(folder), assignments), begun=True)
+
+
+def past_document(folder: SweepFolder) -> Document:
+    """Returns what a sweep wrote down of its configuration; see `past_config`."""
     written = read_sweep(folder)
-    document = Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))
-    return parse_sweep_config(with_overrides(document, assignments), begun=True)
+    return Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))

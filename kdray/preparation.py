@@ -4,7 +4,7 @@ Trials share the result. They never reload, retokenise or re-run the teacher.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdray.data.base import LEARNT, OUT_OF_DOMAIN, SPLITS, UNLABELED, Labels
@@ -16,12 +16,14 @@ from kdray.evaluation.measure import Measured
 from kdray.metric_checks import check_measurable
 from kdray.models.building import ModelState, freeze
 from kdray.models.outputs import Needs
+from kdray.models.starts import Start, write_starts
 from kdray.models.student import Student
 from kdray.pruning_checks import cautions, drawable_needs, reach_problems
 from kdray.reading import read_data
 from kdray.regime_checks import regime_problems
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, weight_problems
+from kdray.starts import FOLDER, load_starts, stored_starts
 from kdray.teacher.cache import data_digest
 from kdray.teacher.keeping import HERE, Place, keep_all
 from kdray.teacher.outputs import TeacherOutputs
@@ -64,6 +66,7 @@ class PreparedSweep:
         texts: The texts of the splits, if something that can be drawn reads them.
         others: The further members of an ensemble, whose first is `teacher`.
         weights: Of each member; their sum is 1.
+        starts: What students start from besides the teacher, by folder or hub id.
     """
 
     labels: Labels
@@ -76,6 +79,7 @@ class PreparedSweep:
     texts: Mapping[str, Texts] | None = None
     others: tuple[Member, ...] = ()
     weights: tuple[float, ...] = (1.0,)
+    starts: Mapping[str, Start] = field(default_factory=dict)
 
     @property
     def teachers(self) -> tuple[ModelState, ...]:
@@ -110,13 +114,14 @@ def prepare(
     data = read_data(config)
     teachers = begin_teachers(config, data)
     needs = teacher_needs(config, data.labels, teachers[0].model.config)
+    starts = load_starts(config, data.labels, teachers[0].tokenizer)
     candidates = [with_splits(teacher, data) for teacher in teachers]
     for line in (*cautions(config.space), *data.notes):
         say(line)
     splits = candidates[0].splits
     clean = [name for name in splits if name in (*SPLITS, OUT_OF_DOMAIN, UNLABELED)]
     say("data: " + ", ".join(f"{len(splits[name]):,} {name}" for name in clean))
-    prepared = assemble(config, trained(candidates, config, say), needs, place)
+    prepared = assemble(config, trained(candidates, config, say), needs, place, starts)
     if place.folder is not None and config.data.shows_texts:
         write_texts(place.folder, data.examples["test"])
     said = describe_teachers(prepared.verified, config.teacher.verify.metric)
@@ -125,7 +130,11 @@ def prepare(
 
 
 def assemble(
-    config: SweepConfig, candidates: Sequence[Candidate], needs: Needs, place: Place = HERE
+    config: SweepConfig,
+    candidates: Sequence[Candidate],
+    needs: Needs,
+    place: Place = HERE,
+    starts: Mapping[str, Start] | None = None,
 ) -> PreparedSweep:
     """Verifies trained teachers, freezes them, and runs each over the training set once.
 
@@ -134,6 +143,7 @@ def assemble(
         candidates: The trained teacher, or the members of an ensemble.
         needs: What trials read of the first besides its logits.
         place: Where they are written, once they are good enough, and their outputs are kept.
+        starts: What students start from besides the teacher, written beside it.
 
     Raises:
         ConfigError: If an objective cannot be measured on these data.
@@ -154,6 +164,7 @@ def assemble(
     else:
         with written_teacher(place.folder, stored, verified) as staging:
             write_predictions(staging, measured, splits, teachers[0].labels)
+            write_starts(staging / FOLDER, starts or {})
             outputs = keep_all(asked, cache, replace(place, staging=staging))
         note_outputs(place.folder, *outputs)
     return PreparedSweep(
@@ -166,6 +177,7 @@ def assemble(
         outputs=outputs[0],
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
+        starts=starts or {},
     )
 
 
@@ -208,6 +220,7 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         verified=verified,
         outputs=outputs[0],
         texts=data.texts(config.space),
+        starts=stored_starts(config, folder, data.labels, tokenizer),
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
     )

@@ -17,20 +17,20 @@ from kdray.models.building import (
     ModelState,
     config_of,
     empty_model,
-    freeze,
     has_own_code,
     keep_layers,
-    load_classifier,
     new_classifier,
     thaw,
     without_mean,
 )
 from kdray.models.classifier import Pooling, change_classifier, reads_mean
+from kdray.models.starts import thaw_start
 from kdray.preparation import PreparedSweep
 from kdray.pruning.base import Prunable, PruningMethod
 from kdray.pruning.masking import MaskPruning
 from kdray.pruning.schedule import cubic_share
 from kdray.schema import TrialConfig
+from kdray.starts import checked_start
 from kdray.training.stepper import BeforeStep, Stepper
 
 # Masks rise during this share of the training, in so many steps.
@@ -61,12 +61,18 @@ def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
         own = without_mean(sweep.teacher) if options.pooling == "cls" else sweep.teacher
         model = thaw(own)
     else:
-        model, tokenizer = load_classifier(options.initial, "student.initial", sweep.labels, True)
-        if tokenizer.get_vocab() != sweep.tokenizer.get_vocab():
-            raise ValueError(f"student.initial {options.initial!r} has another tokenizer")
-        if options.pooling == "cls" and reads_mean(model.config):  # a stored student
-            model = thaw(without_mean(freeze(model)))
+        model = _started(options.initial, options.pooling, sweep)
     return keep_layers(model, options.layers or model.config.num_hidden_layers)
+
+
+def _started(initial: str, pooling: Pooling | None, sweep: PreparedSweep) -> Any:
+    """Returns a model from a folder or the hub, which trials that a sweep draws have from it."""
+    start = sweep.starts.get(initial)
+    if start is None:
+        start = checked_start(initial, sweep.labels, sweep.tokenizer)
+    if pooling == "cls" and reads_mean(config_of(start.state)):  # a stored student
+        return thaw(without_mean(start.state))
+    return thaw_start(start)
 
 
 def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:

@@ -24,8 +24,9 @@ from kdray.evaluation.measure import (
 )
 from kdray.evaluation.quality import best_constant
 from kdray.family_checks import check_family
-from kdray.models.building import ModelState, load_classifier
+from kdray.models.building import ModelState
 from kdray.models.outputs import NOTHING, Needs, best_device
+from kdray.models.stored import load_classifier
 from kdray.models.student import Student, stored_mb
 from kdray.reading import Data
 from kdray.results.folder import SweepFolder

@@ -24,6 +24,7 @@ from kdray.pruning_checks import cautions
 from kdray.reading import Data, read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
+from kdray.starts import load_starts
 from kdray.teachers import begin_teachers, with_splits
 from kdray.trial import run_trial
 from kdray.waiting import each
@@ -134,7 +135,9 @@ def tiny_sweep(config: SweepConfig, data: Data) -> tuple[PreparedSweep, dict[str
     data = replace(data, examples=few)
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
-    prepared = assemble(tiny, [with_splits(one, data) for one in teachers], needs)
+    starts = load_starts(config, data.labels, teachers[0].tokenizer)
+    candidates = [with_splits(one, data) for one in teachers]
+    prepared = assemble(tiny, candidates, needs, starts=starts)
     sizes = {name: len(part) for name, part in splits.items()}
     return replace(prepared, texts=data.texts(config.space)), sizes
 

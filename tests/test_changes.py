@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from kdray.changes import check_unchanged, differences, study_differences
+from kdray.commands.resuming import Asked
 from kdray.commands.sweeps import resume_sweep
 from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
@@ -37,9 +38,10 @@ def test_every_difference_of_a_changed_file_is_told_with_the_ways_out(tmp_path: 
 
 def test_where_and_how_long_a_sweep_runs_may_change(tmp_path: Path) -> None:
     begun = load_sweep_config(write_space(tmp_path)).content
+    how = {"max_failures": 3, "trial_timeout_s": 9, "checkpoint_interval_s": 0, "keep": "all"}
     now = load_sweep_config(
-        write_space(tmp_path, search={"trials": 9, "time_budget_s": 60}),
-        ["resources.cpus_per_trial=2", "tracking.experiment=other"],
+        write_space(tmp_path, search={"trials": 9, "time_budget_s": 60, **how}, name="other"),
+        ["resources.cpus_per_trial=2", "tracking.experiment=other", "teacher.cache.where=disk"],
     ).content
     assert differences(begun, now) == []
 
@@ -58,7 +60,7 @@ def test_a_resume_with_a_changed_file_is_refused_before_any_work(tmp_path: Path)
     write_text(folder.sweep_yaml, yaml.safe_dump(content))
     write_space(tmp_path, **CHANGED)
     with pytest.raises(ConfigError, match=r"has changed since the sweep began"):
-        resume_sweep(str(folder.root), None, None)
+        resume_sweep(str(folder.root), Asked())
 
 
 def test_a_study_refuses_a_space_that_it_was_not_begun_with(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ ORDER = [
     {"pupils"},
     {"prune_stage", "staff"},
     {"preparation", "changes"},
-    {"teachers"},
+    {"teachers", "starts"},
     {"reading"},
     {"loading", "json_schema"},
     {"regime_checks"},

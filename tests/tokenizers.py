@@ -83,6 +83,30 @@ def plain(backend: Any, *special: str) -> Any:
     )
 
 
+def learnt_bytes(texts: Sequence[str], size: int) -> Any:
+    """Byte-level BPE of other texts."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        special_tokens=list(ROBERTA), vocab_size=size, initial_alphabet=alphabet
+    )
+    backend.train_from_iterator(texts, trainer)
+    return plain(backend, "<pad>", "<unk>", "<s>", "</s>", "<mask>")
+
+
+def learnt_pieces(texts: Sequence[str], size: int) -> Any:
+    """Unigram of other texts, as in XLM-R."""
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    backend = Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(special_tokens=[], vocab_size=size, show_progress=False)
+    backend.train_from_iterator(texts, trainer)
+    scored = [(name, 0.0) for name in special]
+    scored += [(name, score) for name, score in _model(backend)["vocab"] if name not in special]
+    return transformers.XLMRobertaTokenizer(vocab=scored, model_max_length=LENGTH)
+
+
 def pieces(kind: str, special: Sequence[str]) -> Any:
     """Unigram as in ALBERT and XLM-R."""
     backend = Tokenizer(models.Unigram())

@@ -71,19 +71,23 @@ def submit(
 @app.command()
 def resume(
     folder: Folder,
+    profile: Annotated[Path | None, typer.Option(help="Where and how it runs now (YAML).")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in all, to go on further.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto.")] = None,
     as_begun: Annotated[
         bool, typer.Option("--as-begun", help="Whatever its file says by now.")
     ] = False,
+    assignments: Assignments = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a sweep after Ctrl-C or a crash, or with more trials."""
+    """Go on with a sweep after Ctrl-C or a crash, elsewhere, or with more trials."""
+    from kdray.commands.resuming import Asked
     from kdray.commands.speaking import Voice
     from kdray.commands.sweeps import resume_sweep
 
-    resume_sweep(folder, trials, address, as_begun, Voice(quiet, as_json))
+    asked = Asked(_assigned(assignments, trials, None), profile, as_begun)
+    resume_sweep(folder, asked, address, Voice(quiet, as_json))
 
 
 @app.command()

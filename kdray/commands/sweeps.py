@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from kdray.changes import check_unchanged
 from kdray.commands.fronts import front_document, show_front
+from kdray.commands.resuming import Asked, changes, going_on
 from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.errors import StoppedError
 from kdray.locations import past_config, sweep_folder
-from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.waiting import during, shown_on
@@ -46,29 +45,24 @@ def launch_sweep(
 
 
 def resume_sweep(
-    folder: str,
-    trials: int | None,
-    address: str | None,
-    as_begun: bool = False,
-    voice: Voice = ALOUD,
+    folder: str, asked: Asked, address: str | None = None, voice: Voice = ALOUD
 ) -> None:
-    """Goes on with a sweep where it was cut off.
+    """Goes on with a sweep where it was cut off, and says what is not as before.
 
     Args:
         folder: Its folder.
-        trials: Trials in all, if others than before.
+        asked: What is to be otherwise.
         address: A Ray cluster's address.
-        as_begun: Whether the search-space file may have changed since; the sweep goes on as begun.
         voice: How to speak.
 
     Raises:
-        ConfigError: If the folder holds no sweep, or its file has changed.
+        ConfigError: If the folder holds no sweep, its file has changed in what may not, or what is
+            asked for may not change or is wrong.
     """
-    more = [f"search.trials={trials}"] if trials is not None else []
     target = sweep_folder(folder, writable=True)
-    config = past_config(target, more)
-    if not as_begun:
-        check_unchanged(config, read_sweep(target).get("source") or {})
+    config = going_on(target, asked)
+    if changed := changes(past_config(target), config):
+        voice.progress().print(f"changed: {changed}", highlight=False, markup=False, soft_wrap=True)
     launch_sweep(config, target, "", address, voice)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdray.data.base import Examples
+from kdray.data.dataset import Rows
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class Texts:
         whole, ends = self.values.tobytes(), self.offsets.tolist()
         texts = [whole[a:b].decode() for a, b in pairwise(ends)]
         return tuple(zip(*[iter(texts)] * self.columns, strict=True))
+
+    def chosen(self, rows: Rows) -> tuple[tuple[str, ...], ...]:
+        """Returns the texts of some rows; the others are not decoded."""
+        starts = self.offsets[:-1].reshape(-1, self.columns)[rows].tolist()
+        ends = self.offsets[1:].reshape(-1, self.columns)[rows].tolist()
+        return tuple(
+            tuple(self.values[a:b].tobytes().decode() for a, b in zip(*row, strict=True))
+            for row in zip(starts, ends, strict=True)
+        )
 
 
 def compact(rows: Sequence[tuple[str, ...]]) -> Texts:

@@ -17,7 +17,7 @@ from kdray.models.outputs import forward
 
 
 def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
-    """Times one text through graph and model in turn, on one thread, alone on this machine.
+    """Times one text through graph and model in turn, as `timed_in_turn` does.
 
     Args:
         model: The torch model, on the CPU.
@@ -30,15 +30,16 @@ def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
     """
     inputs = probe_inputs(dataset, torch.device("cpu"))
     feed = {name: tensor.numpy() for name, tensor in inputs.items()}
-    session = open_session(graph, threads=1)
-    mine, its = timed_in_turn(
-        partial(_seconds, partial(session.run, [LOGITS], feed)),
-        partial(_seconds, partial(forward, model.eval(), inputs)),
-    )
+    runs: dict[str, Callable[[], object]] = {
+        "onnx": partial(open_session(graph, threads=1).run, [LOGITS], feed),
+        "torch": partial(forward, model.eval(), inputs),
+    }
+    with torch.inference_mode():
+        times = timed_in_turn({name: partial(_seconds, run) for name, run in runs.items()})
     return {
-        "latency_ms": float(np.median(mine)),
-        "torch_latency_ms": float(np.median(its)),
-        "speedup": speed_ratio(its, mine),
+        "latency_ms": 1000 * float(np.median(times["onnx"])),
+        "torch_latency_ms": 1000 * float(np.median(times["torch"])),
+        "speedup": speed_ratio(times["torch"], times["onnx"]),
         "tokens": float(next(iter(feed.values())).shape[1]),
     }
 

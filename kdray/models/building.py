@@ -1,10 +1,9 @@
-"""Building classifiers: from a shape, from a folder or hub id, from a state in shared memory."""
+"""Building classifiers: from a shape, or from a state in shared memory."""
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,14 @@ from torch import nn
 
 from kdray.config.sections import Architecture
 from kdray.data.base import Labels
-from kdray.errors import ConfigError, Problem
 from kdray.models.classifier import POOLING, build_classifier
 from kdray.models.heads import HEADS_KEPT, note_heads, resize_heads
-from kdray.models.sources import OWN_CODE, check_source
-from kdray.waiting import during
+from kdray.models.sources import OWN_CODE
 
 BERT_RANGE, BERT_WIDTH = 0.02, 768
 _PROBLEM_TYPES = {
     "multi_label": "multi_label_classification",
     "single_label": "single_label_classification",
-}
-# What else than other labels helps, by whether the model is in kdray's own format.
-_OTHERWISE = {
-    False: "fine-tune it (teacher.training)",
-    True: "take one with a model.safetensors: a student in kdray's own format gets no new head",
 }
 
 
@@ -148,73 +140,6 @@ def new_classifier(shape: Architecture, tokenizer: Any, labels: Labels, max_leng
     return BertForSequenceClassification(config).eval()
 
 
-def load_classifier(
-    model: str, key: str, labels: Labels, new_head: bool, trusted: bool | None = None
-) -> tuple[Any, Any]:
-    """Loads a sequence classifier and its tokenizer from a folder or the hub, in float32.
-
-    A student in kdray's own format keeps the way in which it classifies, and its head.
-
-    Args:
-        model: Folder or hub id; a stored student too.
-        key: The dotted key that named it, for messages.
-        labels: What it must predict.
-        new_head: Whether a classifier of another size or other labels gets a new head.
-        trusted: Whether the user asked to run its own code; None where that cannot be asked for.
-
-    Raises:
-        ConfigError: If it cannot be loaded, has code of its own that is not trusted, or has other
-            labels than the data and gets no new head.
-    """
-    from transformers.utils import logging
-
-    from kdray.models.student import PACKED  # a student is made of what is here
-
-    logging.disable_progress_bar()
-    own_format = (Path(model) / PACKED).exists()
-    settings = label_settings(labels) if new_head else {}
-    try:
-        check_source(model, key, trusted)
-        with during(f"loading {Path(model).name}"):
-            if own_format:
-                loaded, tokenizer = _read_student(model, bool(trusted))
-            else:
-                loaded, tokenizer = _read_plain(model, bool(trusted), settings)
-    except ConfigError:
-        raise
-    except Exception as error:  # a damaged folder makes transformers raise many kinds
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ConfigError([Problem(key, f"{model!r} cannot be loaded: {reason}")]) from error
-    _check_vocabulary(loaded, tokenizer, key, model)
-    if own_format or not new_head:
-        _check_labels(loaded.config, labels, f"{model!r}", key, _OTHERWISE[own_format])
-        loaded.config.update(label_settings(labels))
-    return loaded.eval(), tokenizer
-
-
-def _read_student(model: str, trusted: bool) -> tuple[Any, Any]:
-    from kdray.models.student import load_student
-
-    student = load_student(model, trusted)
-    return student.model, student.tokenizer
-
-
-def _read_plain(model: str, trusted: bool, settings: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Returns a model that transformers knows; with settings, of labels, its head may be new."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=trusted)
-    loaded = AutoModelForSequenceClassification.from_pretrained(
-        model,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=bool(settings),
-        use_safetensors=True,
-        trust_remote_code=trusted,
-        **settings,
-    )
-    return loaded, tokenizer
-
-
 def label_settings(labels: Labels) -> dict[str, Any]:
     """Returns the part of a transformers configuration that says what is predicted."""
     return {
@@ -270,21 +195,3 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
 def spaced(count: int, total: int) -> list[int]:
     """Returns `count` evenly spaced layers of `total`, from 1: ⌈i·total/count⌉."""
     return [math.ceil(i * total / count) for i in range(1, count + 1)]
-
-
-def _check_vocabulary(loaded: Any, tokenizer: Any, key: str, model: str) -> None:
-    rows = loaded.get_input_embeddings().num_embeddings
-    if len(tokenizer) > rows:
-        message = f"{model!r}: its tokenizer has {len(tokenizer)} tokens, but it embeds only {rows}"
-        raise ConfigError([Problem(key, message)])
-
-
-def _check_labels(config: Any, labels: Labels, name: str, key: str, otherwise: str) -> None:
-    found = [str(config.id2label[index]) for index in sorted(config.id2label)]
-    unnamed = found == [f"LABEL_{index}" for index in range(len(found))]
-    if len(found) != len(labels.names) or not (unnamed or found == list(labels.names)):
-        message = (
-            f"{name} predicts {found}, but the data have {list(labels.names)}, in this order; "
-            f"put data.labels in the model's order, or {otherwise}"
-        )
-        raise ConfigError([Problem(key, message)])

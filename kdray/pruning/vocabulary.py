@@ -9,10 +9,9 @@ import numpy.typing as npt
 from pydantic import Field
 from torch import Generator, nn
 
-from kdray.data.base import Examples
 from kdray.data.dataset import Dataset, Ragged, learnt_from
-from kdray.data.tokenizing import encode
-from kdray.data.vocabulary import backend_of, cut_tokenizer, fixed_ids, token_lengths, with_parts
+from kdray.data.rereading import cut_and_reread
+from kdray.data.vocabulary import backend_of, fixed_ids, token_lengths, with_parts
 from kdray.pruning.base import Prunable, PruningMethod
 
 Places = npt.NDArray[np.int64]
@@ -64,8 +63,7 @@ class Vocabulary(PruningMethod):
         counts = _counts(learnt, student.model)
         kept = self.kept_ids(student.tokenizer, counts, self.ratio if share is None else share)
         ids = _in_place(kept | _named(student.model.config), student.tokenizer.pad_token_id)
-        tokenizer = cut_tokenizer(student.tokenizer, ids)
-        splits = _encoded(student, tokenizer)
+        tokenizer, splits = _reread(student, ids)
         if kept.issuperset(np.flatnonzero(counts).tolist()):
             _check_same(learnt, learnt_from(splits), ids)
         cut_embedding(student.model, ids)
@@ -128,14 +126,11 @@ def _counts(train: Dataset, model: Any) -> Places:
     return np.bincount(ids.values, minlength=model.get_input_embeddings().num_embeddings)
 
 
-def _encoded(student: Prunable, tokenizer: Any) -> dict[str, Dataset]:
+def _reread(student: Prunable, kept: Sequence[int]) -> tuple[Any, dict[str, Dataset]]:
     if student.texts is None:
         raise ValueError("vocabulary needs the texts of the splits")
-    splits = {}
-    for name, texts in student.texts.items():
-        targets: Any = student.splits[name].targets
-        splits[name] = encode(tokenizer, Examples(texts.rows(), targets), student.max_length)
-    return splits
+    splits, texts = student.splits, student.texts
+    return cut_and_reread(student.tokenizer, kept, splits, texts, student.max_length)
 
 
 def _in_place(kept: set[int], pad: int | None) -> list[int]:

@@ -73,7 +73,7 @@ def run_missing(
             small, or another process is at the sweep.
         SweepError: If a disk is full.
     """
-    slot = enter(folder, address) or choose_slot(config.resources, alive_nodes())
+    slot = enter(config, folder, address) or choose_slot(config.resources, alive_nodes())
     with held(folder.optuna_log), _shown(console, len(missing)) as tell:
         gpus = min(1.0, slot.gpus)
         prepared = prepare_sweep(config, folder, address, gpus, sayer(console))

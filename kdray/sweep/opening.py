@@ -77,10 +77,11 @@ def sayer(console: Console) -> Callable[[str], None]:
     return partial(console.print, soft_wrap=True, highlight=False)
 
 
-def enter(folder: SweepFolder, address: str | None) -> Slot | None:
+def enter(config: SweepConfig, folder: SweepFolder, address: str | None) -> Slot | None:
     """Starts or joins Ray; returns what each trial got before, None if that is to be chosen.
 
     Args:
+        config: The search space.
         folder: The sweep's folder.
         address: A Ray cluster's address; None starts Ray on this machine.
 
@@ -90,7 +91,7 @@ def enter(folder: SweepFolder, address: str | None) -> Slot | None:
     start_ray(address)
     if is_joined(address) and "://" not in folder.address:
         check_every_node_sees(folder.root.parent)
-    return past_slot(folder)
+    return past_slot(folder, config.resources)
 
 
 def open_sweep(

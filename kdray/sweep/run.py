@@ -83,7 +83,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
     if not folder.verification_json.exists():
         with shown_on(console):
             read_data(config)
-    past = enter(folder, launch.address)
+    past = enter(config, folder, launch.address)
     slot = past or choose_slot(config.resources, alive_nodes())
     folder.root.mkdir(parents=True, exist_ok=True)
     with held(folder.optuna_log):

@@ -13,7 +13,7 @@ from kdray.data.dataset import Dataset
 from kdray.data.tokenizing import train_tokenizer
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.quality import quality
-from kdray.models.building import load_classifier, new_classifier
+from kdray.models.building import new_classifier
 from kdray.models.classifier import (
     change_classifier,
     forget_first_position,
@@ -22,6 +22,7 @@ from kdray.models.classifier import (
 )
 from kdray.models.inference import predict_logits
 from kdray.models.outputs import best_device, forward
+from kdray.models.stored import load_classifier
 from kdray.training.best import BestEpoch, is_over
 from kdray.training.loop import ComputeTerms, EpochTraining, train
 from kdray.training.losses import Truth, class_weights, hard_loss

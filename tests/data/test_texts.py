@@ -41,3 +41,10 @@ def test_every_split_is_there() -> None:
         "train": ROWS["one"],
         "test": ROWS["one"],
     }
+
+
+@pytest.mark.parametrize("kind", ["one", "pairs"])
+@pytest.mark.parametrize("rows", [[], [2], [0, 2], [0, 1, 2]])
+def test_some_rows_come_back_alone(kind: str, rows: list[int]) -> None:
+    found = compact(ROWS[kind]).chosen(np.array(rows, np.int64))
+    assert found == tuple(ROWS[kind][row] for row in rows)

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from kdray.errors import ConfigError
-from kdray.models.building import borrow, freeze, keep_layers, load_classifier, thaw
+from kdray.models.building import borrow, freeze, keep_layers, thaw
 from kdray.models.sources import folder_problem
+from kdray.models.stored import load_classifier
 from kdray.models.student import PACKED, Student, load_student, save_student
 from tests import tiny
 

@@ -111,7 +111,7 @@ def test_whatever_changes_the_outputs_changes_the_key():
 
 
 def test_where_a_teacher_comes_from_does_not_change_the_key(tmp_path):
-    from kdray.models.building import load_classifier
+    from kdray.models.stored import load_classifier
 
     model, tokenizer = tiny.model(), tiny.tokenizer()
     model.save_pretrained(tmp_path)

@@ -1,5 +1,6 @@
 """Where sweeps are: folders of this machine, or places in an object store."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from kdray.config.loading import Document, read_document, with_overrides
 from kdray.errors import ConfigError, Problem
 from kdray.loading import parse_sweep_config
 from kdray.profile import profile_output
-from kdray.reporting.reading import read_sweep
 from kdray.results.folder import SweepFolder
+from kdray.results.sweep_file import read_sweep_file
 from kdray.schema import SweepConfig
 
 
@@ -62,6 +63,22 @@ def new_folder(output: str, name: str, asked: bool) -> SweepFolder:
     return folder
 
 
+def check_writable(folder: SweepFolder) -> None:
+    """Checks that a sweep can be written to its folder, made or not; it tries.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    if "://" in folder.address:
+        return
+    try:
+        there = next(path for path in (folder.root, *folder.root.parents) if path.exists())
+        tempfile.TemporaryDirectory(prefix=".kdray-", dir=there).cleanup()
+    except OSError as error:
+        message = f"{folder.root} cannot be written ({error.strerror}); name a folder that can"
+        raise ConfigError([Problem("--output", message)]) from None
+
+
 def _folder(output: str, name: str) -> SweepFolder:
     if "://" not in output:
         return _typed(str(Path(output) / name))
@@ -86,7 +103,7 @@ def published(folder: SweepFolder) -> SweepFolder:
         ConfigError: If the folder holds no sweep.
     """
     place = Path(folder.typed)
-    if not place.is_absolute() or str(place.parent) in str(read_sweep(folder).get("command")):
+    if not place.is_absolute() or str(place.parent) in str(read_sweep_file(folder).get("command")):
         return folder
     return replace(folder, typed="/".join(folder.root.parts[-2:]))
 
@@ -95,12 +112,12 @@ def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepCo
     """Returns the configuration that a sweep was run with.
 
     Raises:
-        ConfigError: If the folder holds no sweep.
+        ConfigError: If the folder holds no sweep, or its file is damaged.
     """
     return parse_sweep_config(with_overrides(past_document(folder), assignments), begun=True)
 
 
 def past_document(folder: SweepFolder) -> Document:
     """Returns what a sweep wrote down of its configuration; see `past_config`."""
-    written = read_sweep(folder)
+    written = read_sweep_file(folder, "base")
     return Document(written["config"], {}, str(folder.sweep_yaml), Path(written["base"]))

@@ -15,7 +15,7 @@ from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.config.loading import read_document
 from kdray.errors import ConfigError, Problem, StoppedError, SweepError
 from kdray.loading import load_sweep_config
-from kdray.locations import new_folder, output_folder
+from kdray.locations import check_writable, new_folder, output_folder
 from kdray.profile import profile_output
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
@@ -66,6 +66,8 @@ def submit_sweep(
     config = load_sweep_config(space, assignments, profile)
     shared = _shared_output(profile)
     config = _named(config, shared, place.output, assignments)
+    if shared is None:
+        check_writable(SweepFolder(place.output.resolve()))
     client = _connected(place.address)
     from kdray.sweep.submitting import send_sweep
 

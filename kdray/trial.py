@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import is_
+from time import monotonic
 from typing import Any
 
 from kdray.distil_stage import begin_course
@@ -30,6 +32,8 @@ from kdray.teachers import teacher_digest
 from kdray.training.course import Checkpoints, OnEpoch, ignore
 from kdray.training.randomness import deterministic_algorithms, seed_everything
 
+# A process waits so many times as long as it took to read the teacher through, and does it again.
+SELDOM = 100.0
 # By the teacher's digest and number format: a worker's trials have one teacher.
 _TEACHER_MB: dict[tuple[str, str], float] = {}
 
@@ -101,7 +105,7 @@ def run_trial(
     course = begin_course(config, sweep, checkpoints, on_epoch)
     seed_everything(config.training.seed)
     with _stage("verify", stage_s):
-        check_teacher(sweep)
+        _WATCH.check(sweep)
     # What is timed afterwards runs as it would elsewhere.
     with deterministic_algorithms(config.training.deterministic):
         with _stage("prune", stage_s):
@@ -175,6 +179,36 @@ def retention(
         for prefix in ("", "test_")
         if prefix + metric in student and teacher.get(prefix + metric)
     }
+
+
+class TeacherWatch:
+    """Checks the teacher at a process's first trial with it, and then in 1 % of the time.
+
+    To read all weights of a large one through takes longer than the rest of verifying.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[Any] = []
+        self._next = 0.0
+
+    def check(self, sweep: PreparedSweep) -> None:
+        """Checks a sweep's teacher if it is another one than before, or it is time again.
+
+        Raises:
+            RuntimeError: If a weight has changed since it was verified.
+        """
+        weights = [array for state in sweep.teachers for array in state.weights.values()]
+        seen, begun = [sweep.verified.digest, *weights], monotonic()
+        is_known = len(seen) == len(self._known) and all(map(is_, seen, self._known))
+        if is_known and begun < self._next:
+            return
+        self._known = []
+        check_teacher(sweep)
+        end = monotonic()
+        self._known, self._next = seen, end + SELDOM * (end - begun)
+
+
+_WATCH = TeacherWatch()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.evaluation.metrics import selection_metric
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
+from kdray.results.sweep_file import read_sweep_file
 from kdray.schema import SweepConfig, checked_data, completed, filled, options_taken
 
 # Where the teacher's outputs are kept, and when it is good enough, change no metric.
@@ -119,7 +120,7 @@ def _twice(folder: SweepFolder, others: Sequence[SweepFolder]) -> str:
 
 def _differences(where: str, folder: SweepFolder, config: SweepConfig) -> Iterator[Problem]:
     """Yields a problem for every setting that makes metrics of two sweeps incomparable."""
-    written = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
+    written = read_sweep_file(folder, "base")
     theirs = _settings(written["config"], Path(written["base"]))
     ours = _settings(config.content, config.base)
     for key in dict.fromkeys([*ours, *theirs]):

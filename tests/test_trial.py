@@ -1,4 +1,6 @@
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
+import kdray.trial
 from kdray.evaluation.metrics import selection_metric
-from kdray.models.building import thaw
+from kdray.models.building import ModelState, thaw
 from kdray.models.student import load_student, save_student
 from kdray.preparation import PreparedSweep, prepare
 from kdray.results.records import TEACHER_EXAMPLES, EpochReport
 from kdray.schema import TrialConfig, trial_config
 from kdray.teachers import teacher_digest
-from kdray.trial import TrialError, run_trial
+from kdray.trial import TeacherWatch, TrialError, run_trial
 from tests.tiny_sweep import TINY, merged, tiny_config
 
 SECTIONS: dict[str, Any] = {
@@ -73,6 +76,61 @@ def test_a_teacher_that_is_not_the_verified_one_fails_the_trial(tmp_path: Path) 
     object.__setattr__(prepared.teacher, "weights", weights)
     with pytest.raises(TrialError, match="verify: the teacher's weights are not those"):
         run_trial(trial(tmp_path), prepared)
+
+
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes how often the teacher's weights are read through, as if that took a second."""
+    clock, found = itertools.count(), list[str]()
+
+    def look(*states: ModelState) -> str:
+        found.append(teacher_digest(*states))
+        return found[-1]
+
+    monkeypatch.setattr(kdray.trial, "teacher_digest", look)
+    monkeypatch.setattr(kdray.trial, "monotonic", lambda: float(next(clock)))
+    return found
+
+
+def test_a_worker_reads_the_teacher_through_at_its_first_trial_and_then_seldom(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, watch = looked(monkeypatch), TeacherWatch()
+    for _ in range(50):
+        watch.check(sweep)
+    assert len(found) == 1
+    for _ in range(150):
+        watch.check(sweep)
+    assert len(found) == 2
+
+
+def test_a_teacher_of_another_sweep_is_read_through_at_once(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, watch = looked(monkeypatch), TeacherWatch()
+    watch.check(sweep)
+    weights = dict(sweep.teacher.weights)
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    other = replace(sweep, teacher=replace(sweep.teacher, weights=weights))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="not those that were verified"):
+            watch.check(other)
+    watch.check(sweep)
+    assert len(found) == 4
+
+
+def test_weights_that_are_written_to_are_found_at_the_next_look(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked(monkeypatch)
+    weights = {name: array.copy() for name, array in sweep.teacher.weights.items()}
+    own, watch = replace(sweep, teacher=replace(sweep.teacher, weights=weights)), TeacherWatch()
+    watch.check(own)
+    next(iter(weights.values()))[...] = 0
+    for _ in range(99):
+        watch.check(own)
+    with pytest.raises(RuntimeError, match="not those that were verified"):
+        watch.check(own)
 
 
 @pytest.mark.parametrize("method", ["none", "logit", "hidden", "attention", "multi_level"])

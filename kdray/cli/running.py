@@ -39,7 +39,13 @@ def sweep(
 
 @app.command()
 def submit(
-    address: Annotated[str, typer.Option(help="The head's dashboard, http://HEAD:8265.")],
+    address: Annotated[
+        str,
+        typer.Option(
+            help="The head's dashboard, http://HEAD:8265.",
+            envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+        ),
+    ],
     space: Annotated[Path | None, typer.Argument(help="Search-space file (YAML).")] = None,
     profile: Annotated[Path | None, typer.Option(help="Where and how it runs (YAML).")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in all.")] = None,

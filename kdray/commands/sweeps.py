@@ -9,7 +9,7 @@ from kdray.commands.fronts import front_document, show_front
 from kdray.commands.resuming import Asked, changes, going_on
 from kdray.commands.speaking import ALOUD, Voice, print_json
 from kdray.errors import StoppedError
-from kdray.locations import past_config, sweep_folder
+from kdray.locations import check_writable, past_config, sweep_folder
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.waiting import during, shown_on
@@ -28,6 +28,7 @@ def launch_sweep(
     """Runs a sweep, or goes on with the one in its folder, and prints its front."""
     from kdray.sweep.joining import make_ready
 
+    check_writable(folder)
     make_ready(address)
     from kdray.sweep.starting import preloading, start_ray
 

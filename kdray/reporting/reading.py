@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdray.errors import ConfigError, Problem
 from kdray.results.folder import SweepFolder
+from kdray.results.sweep_file import read_sweep_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,12 +18,9 @@ def read_sweep(folder: SweepFolder) -> dict[str, Any]:
     """Returns what is in `sweep.yaml`.
 
     Raises:
-        ConfigError: There is none: the folder is not one of a sweep.
+        ConfigError: There is none, so that the folder is not one of a sweep, or it is damaged.
     """
-    import yaml
-
-    sweep: dict[str, Any] = yaml.safe_load(_read(folder, "sweep.yaml"))
-    return sweep
+    return read_sweep_file(folder)
 
 
 def read_verification(folder: SweepFolder) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What the driver does when a trial starts, reports or ends: record, show, keep the front."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from ray.tune import Callback
@@ -21,6 +21,8 @@ from kdray.trial_folder import drawn_setup, store_failed
 
 # So many trials that all fail for one reason from the start are enough to know.
 ALIKE = 5
+# At the end of a sweep all is shared.
+SHARE_EVERY_S = 10.0
 
 
 class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
@@ -40,13 +42,15 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
         self._verification = read_verification(folder)
+        self._worth = self._hypervolume()
+        self._share_again = 0.0
         for trial_id in searcher.waiting():
             self._wait(trial_id)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Opens the trial's run."""
         trial_id, parameters = trial.config["trial_id"], trial.config["parameters"]
-        self._running[trial_id] = (time.monotonic(), None)
+        self._running[trial_id] = (monotonic(), None)
         self._record.start_trial(trial_id, parameters)
         self._progress.started(trial_id, parameters)
 
@@ -85,25 +89,41 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
 
     def _finish(self, trial: Any, error: BaseException | None) -> None:
         trial_id = trial.config["trial_id"]
-        begun, last = self._running.pop(trial_id, (time.monotonic(), None))
+        begun, last = self._running.pop(trial_id, (monotonic(), None))
         result = self._folder.result(trial_id)
         if result is None and error is not None and is_full(error):
             self._halt("a disk is full")
             return
         if result is None:
-            failure = failure_of(error, last, time.monotonic() - begun)
+            failure = failure_of(error, last, monotonic() - begun)
             setup = drawn_setup(trial.config, self._threads)
             result = store_failed(self._folder, setup, failure)
         self._end(result)
 
     def _end(self, result: TrialResult) -> None:
         self._stop_if_all_fail(result)
+        self._record_end(result, self._place(result))
+        self._progress.finished(result, self._worth)
+        self._share()
+
+    def _share(self) -> None:
+        """Shares the study's journal, which grows to megabytes; not at each of many short trials.
+
+        A resume that finds an older one in an object store tells Optuna what lies there finished.
+        """
+        if monotonic() >= self._share_again:
+            self._folder.share(self._folder.optuna_log, self._folder.tracking_json)
+            self._share_again = monotonic() + SHARE_EVERY_S
+
+    def _place(self, result: TrialResult) -> list[str]:
+        """Takes a trial to the front if it belongs there; returns those that do not, or no more."""
         # The front of all trials is that of the front before and the new one, and worth as much.
         candidates = {**self._front, result.trial_id: result}
-        self._front = _front(self._config, list(candidates.values()))
-        self._record_end(result, sorted(candidates.keys() - self._front.keys()))
-        self._progress.finished(result, self._hypervolume())
-        self._folder.share(self._folder.optuna_log, self._folder.tracking_json)
+        if result.status == "completed":
+            self._front = _front(self._config, list(candidates.values()))
+        if result.trial_id in self._front:
+            self._worth = self._hypervolume()
+        return sorted(candidates.keys() - self._front.keys())
 
     def _stop_if_all_fail(self, result: TrialResult) -> None:
         """Stops a sweep whose first trials all failed for one reason."""

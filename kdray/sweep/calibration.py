@@ -113,12 +113,13 @@ def shared_unit(nodes: Sequence[Mapping[str, float]]) -> Unit | None:
     Args:
         nodes: Resources of each node, by Ray's names.
     """
-    with_gpus = [node for node in nodes if node.get("GPU", 0.0) >= 1]
-    found = {(int(node.get("CPU", 0.0)), int(node.get("GPU", 0.0))) for node in with_gpus or nodes}
+    with_cores = [node for node in nodes if node.get("CPU", 0.0) >= 1]
+    able = [node for node in with_cores if node.get("GPU", 0.0) >= 1] or with_cores
+    found = {(int(node.get("CPU", 0.0)), int(node.get("GPU", 0.0))) for node in able}
     if len(found) != 1:
         return None
     cores, gpus = found.pop()
-    units = len(with_gpus or nodes) * max(1, gpus)
+    units = len(able) * max(1, gpus)
     unit = Unit(cores // max(1, gpus), min(1, gpus), units)
     return unit if unit.cores > 1 else None
 

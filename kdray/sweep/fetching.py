@@ -14,13 +14,14 @@ from typing import IO, Any
 
 import yaml
 
-from kdray.errors import SweepError
+from kdray.errors import ConfigError, SweepError
 from kdray.parcel import moved
 from kdray.results.folder import SweepFolder, write_text, written_whole
 from kdray.results.sending import MARK
+from kdray.results.sweep_file import read_sweep_file
 from kdray.sweep.following import Say, patiently
 from kdray.sweep.job_client import FailedError, JobClient
-from kdray.sweep.submitting import SentSweep, carried, in_shell
+from kdray.sweep.submitting import SentSweep, carried, following, in_shell
 from kdray.waiting import progress
 
 _POLL_S = 1.0
@@ -65,9 +66,10 @@ def unpack(archive: IO[bytes], sent: SentSweep, target: SweepFolder) -> None:
 
 def job_of(folder: SweepFolder) -> str | None:
     """Returns the job that a sweep's folder was fetched from, or None."""
-    if not folder.sweep_yaml.is_file():
+    try:
+        job: str | None = read_sweep_file(folder).get("job")
+    except ConfigError:
         return None
-    job: str | None = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8")).get("job")
     return job
 
 
@@ -84,7 +86,7 @@ def _receive(client: JobClient, sent: SentSweep, archive: IO[bytes], say: Say) -
         archive.write(content)
         digest.update(content)
     if parts and digest.hexdigest() != head["archive"]:
-        raise SweepError(_damaged(sent))
+        raise SweepError(_damaged(client, sent))
     return parts > 0
 
 
@@ -104,7 +106,7 @@ def _part(
     lines = [line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK)]
     head, content = json.loads(lines[0]), b"".join(base64.b64decode(line) for line in lines[1:])
     if head["parts"] and hashlib.sha256(content).hexdigest() != head["part"]:
-        raise SweepError(_damaged(sent))
+        raise SweepError(_damaged(client, sent))
     return head, content
 
 
@@ -118,10 +120,9 @@ def _order(client: JobClient, job_id: str, order: str) -> None:
         raise SweepError(f"the cluster takes no job that sends the results: {error}") from None
 
 
-def _damaged(sent: SentSweep) -> str:
-    return (
-        f"the results arrived damaged; fetch them again with `kdray submit --follow {sent.job_id}`"
-    )
+def _damaged(client: JobClient, sent: SentSweep) -> str:
+    again = following(client, sent.job_id)
+    return f"the results arrived damaged; fetch them again with `{again}`"
 
 
 def _settle(folder: SweepFolder, sent: SentSweep) -> None:

@@ -17,7 +17,7 @@ class Growth(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
 
     Args:
         limiter: What holds trials back.
-        slot: Resources of a trial.
+        slot: Resources of a trial, and the most there may be.
     """
 
     def __init__(self, limiter: ConcurrencyLimiter, slot: Slot) -> None:
@@ -29,5 +29,5 @@ class Growth(NotPickled, Callback):  # type: ignore[misc]  # ray has no types
         """Sets how many trials may run side by side; at least one, which waits for a node."""
         if time.monotonic() - self._looked >= EVERY_S:
             self._looked = time.monotonic()
-            most = fitting(self._slot.cpus, self._slot.gpus, alive_nodes())
-            self._limiter.max_concurrent = max(1, most)
+            fit = fitting(self._slot.cpus, self._slot.gpus, alive_nodes())
+            self._limiter.max_concurrent = max(1, min(fit, self._slot.most or fit))

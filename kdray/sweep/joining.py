@@ -25,12 +25,14 @@ def make_ready(address: str | None) -> None:
     """Looks whether a cluster is there to be joined, and lets Ray send its token if it wants one.
 
     Raises:
-        ConfigError: If nothing listens at the address, where Ray itself would wait for minutes, or
-            the cluster wants a token and there is none.
+        ConfigError: If nothing listens at the address, where Ray itself would wait for minutes, it
+            is one of another kind, or the cluster wants a token and there is none.
     """
     joined = joined_address(address)
+    if joined is not None and "://" in joined:
+        raise no_cluster(joined, f"a sweep drives the cluster from inside; {ADDRESS}")
     host, _, port = (joined or "").rpartition(":")
-    if joined is None or not host or not port.isdecimal() or "://" in joined:
+    if joined is None or not host or not port.isdecimal():
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kdray import __version__
 from kdray.config.drawing import flatten
-from kdray.errors import ConfigError, TeacherError
+from kdray.errors import ConfigError, SweepError, TeacherError
 from kdray.reporting.reading import read_summary
 from kdray.results.folder import SweepFolder, write_json
 from kdray.schema import SweepConfig
@@ -25,6 +25,7 @@ from kdray.sweep.starting import is_joined, preloading, start_ray
 from kdray.sweep.trainable import Shared
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
+from kdray.trial import check_teacher
 from kdray.waiting import shown_on
 
 
@@ -66,6 +67,18 @@ class OpenSweep:
     def say(self, line: str) -> None:
         """Shows a line, as long as it is."""
         sayer(self.console)(line)
+
+    def check_teacher(self) -> None:
+        """Checks at the end that the teacher still is the one that was verified.
+
+        Raises:
+            SweepError: If a weight has changed since.
+        """
+        try:
+            check_teacher(ray.get(self.prepared))
+        except RuntimeError as error:
+            message = f"{error}: something wrote to them during the sweep; begin it anew"
+            raise SweepError(message) from None
 
     def shared(self, threads: int) -> Shared:
         """Returns what every trial gets."""

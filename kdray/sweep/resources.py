@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 
@@ -19,12 +19,14 @@ class Slot:
         gpus: GPUs, also fractions of one.
         concurrent: Most trials side by side.
         may_grow: Whether more run side by side on nodes that join the cluster.
+        most: How many then at most; None for as many as fit.
     """
 
     cpus: float
     gpus: float
     concurrent: int
     may_grow: bool = False
+    most: int | None = None
 
     @property
     def threads(self) -> int:
@@ -60,6 +62,12 @@ def choose_slot(options: Resources, nodes: Sequence[Mapping[str, float]]) -> Slo
         raise ConfigError(_problems(cpus, gpus, nodes))
     wanted = options.max_concurrent_trials
     return Slot(cpus, gpus, most if wanted == "auto" else min(most, wanted))
+
+
+def growing(slot: Slot, options: Resources) -> Slot:
+    """Returns a slot of which there are more as nodes join, up to what the file asks for."""
+    wanted = options.max_concurrent_trials
+    return replace(slot, may_grow=True, most=None if wanted == "auto" else wanted)
 
 
 def fitting(cpus: float, gpus: float, nodes: Sequence[Mapping[str, float]]) -> int:

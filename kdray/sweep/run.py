@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -21,14 +21,14 @@ from kdray.schema import SweepConfig
 from kdray.sweep.baselines import run_baselines
 from kdray.sweep.bookkeeping import Bookkeeping, drop_dominated
 from kdray.sweep.calibration import measured_slot
-from kdray.sweep.failures import has_no_space
+from kdray.sweep.failures import has_no_space, is_full
 from kdray.sweep.lock import held
 from kdray.sweep.opening import Launch, OpenSweep, enter, open_sweep
 from kdray.sweep.progress import Progress
 from kdray.sweep.promotion import make_search
 from kdray.sweep.provenance import write_provenance
 from kdray.sweep.reconciling import mark_cut_off
-from kdray.sweep.resources import Slot, alive_nodes, choose_slot
+from kdray.sweep.resources import Slot, alive_nodes, choose_slot, growing
 from kdray.sweep.schedulers.rivals import rivals_of
 from kdray.sweep.search import StudySearch
 from kdray.sweep.starting import is_joined
@@ -73,7 +73,8 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
     try:
         return _run_sweep(config, folder, launch, console)
     except Exception as error:
-        if has_no_space(folder.root):
+        # A little room may be left where what is to be written is large.
+        if is_full(error) or has_no_space(folder.root):
             raise SweepError(_full(folder)) from error
         raise
 
@@ -102,6 +103,7 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             summary = finish(config, folder, opened.record, time.monotonic() - start, complete)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
+    opened.check_teacher()
     _check_fruits(config, folder, summary, complete)
     return Swept(summary, complete, opened.record.failure)
 
@@ -119,14 +121,13 @@ def _search(opened: OpenSweep, launch: Launch, slot: Slot) -> tuple[StudySearch,
     """Runs the trials that are left; returns the search, and whether it came to its end."""
     config, folder = opened.config, opened.folder
     done, shared = folder.results(), opened.shared(slot.threads)
-    grows = config.resources.max_concurrent_trials == "auto" and is_joined(launch.address)
+    slot = growing(slot, config.resources) if is_joined(launch.address) else slot
     left, rivals = opened.trials - len(done), rivals_of(config, folder, opened.trials)
     searcher = make_search(opened.study, config, folder, rivals, left)
     objectives, constraints = config.objectives, config.constraints
     with Progress(opened.console, objectives, opened.trials, done, constraints) as progress:
         books = Bookkeeping(searcher, opened.record, progress, slot.threads)
-        growing = replace(slot, may_grow=grows)
-        out_of_time = tune_trials(searcher, shared, growing, books, rivals)
+        out_of_time = tune_trials(searcher, shared, slot, books, rivals)
     mark_cut_off(opened.study, config, folder)
     return searcher, out_of_time or len(folder.results()) >= opened.trials
 

@@ -10,7 +10,6 @@ from optuna.samplers import (
     GPSampler,
     NSGAIISampler,
     RandomSampler,
-    TPESampler,
 )
 
 from kdray.config.domains import Choice, Domain
@@ -18,6 +17,7 @@ from kdray.config.drawing import Drawn
 from kdray.config.search import Gp, Nsga2, Search, Tpe
 from kdray.schema import SweepConfig
 from kdray.sweep.forgetting import BEST
+from kdray.sweep.grouped_tpe import GroupedTpe
 from kdray.sweep.stopped_values import LearningSampler
 
 
@@ -36,12 +36,11 @@ def make_sampler(search: Search, seed: int, objectives: int) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             warnings.simplefilter("ignore", FutureWarning)  # gamma is to go with Optuna 6
-            tpe = TPESampler(
+            tpe = GroupedTpe(
                 n_startup_trials=startup,
                 seed=seed,
                 # Drawn together: good and bad are told apart once a trial, not once a parameter.
                 multivariate=True,
-                group=True,
                 # As Optuna counts good trials, the forgotten included, none of which is good.
                 gamma=lambda seen: min(most, math.ceil((seen + len(forgotten)) / 10)),
             )

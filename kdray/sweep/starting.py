@@ -27,8 +27,9 @@ def start_ray(address: str | None) -> None:
     """
     if ray.is_initialized():
         return
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    # Without it a trial that was given no GPU sees, and takes, the first of the machine.
+    variables["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"
     # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
     # takes longer is given up, and Ray tells nobody that its next trial has failed.
     variables["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"

@@ -34,8 +34,8 @@ class LearningSampler(BaseSampler):
 
     def __init__(self, sampler: BaseSampler, forgotten: set[int] | None = None) -> None:
         self._sampler = sampler
-        self._seen: dict[int, FrozenTrial] = {}
         self._forgotten = set[int]() if forgotten is None else forgotten
+        self._seen_of: _View | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -79,27 +79,34 @@ class LearningSampler(BaseSampler):
         self._sampler.reseed_rng()
 
     def _view(self, study: optuna.Study) -> optuna.Study:
-        return cast(optuna.Study, _View(study, self._seen, self._forgotten))
+        if self._seen_of is None or self._seen_of.study is not study:
+            self._seen_of = _View(study, self._forgotten)
+        return cast(optuna.Study, self._seen_of)
 
 
 class _View:
     """A study in which trials that did not come to their end, but are worth something, did."""
 
-    def __init__(
-        self, study: optuna.Study, seen: dict[int, FrozenTrial], forgotten: set[int]
-    ) -> None:
-        self._study = study
-        self._known = seen
+    def __init__(self, study: optuna.Study, forgotten: set[int]) -> None:
+        self.study = study
+        self._known: dict[int, FrozenTrial] = {}
         self._forgotten = forgotten
+        self._read: list[FrozenTrial] = []
+        self._found: list[FrozenTrial] = []
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
+        return getattr(self.study, name)
 
     def _get_trials(
         self, deepcopy: bool = True, states: Any = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        asked = None if states is None else {*states, *_CUT_SHORT}
-        trials = self._study._get_trials(deepcopy, asked, use_cache)
+        trials = self.study._get_trials(deepcopy, None, use_cache)
+        # A draw asks several times; lists of the same trials are compared in no time.
+        if deepcopy or trials != self._read:
+            self._read, self._found = trials, self._seen(trials)
+        return [trial for trial in self._found if states is None or trial.state in states]
+
+    def _seen(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         trials = [trial for trial in trials if trial.number not in self._forgotten]
         found = [self._as_seen(trial) for trial in trials]
         told = [
@@ -107,13 +114,9 @@ class _View:
             for trial, seen in zip(trials, found, strict=True)
             if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
         ]
-        more = forgettable(told, self._study.directions)
+        more = forgettable(told, self.study.directions)
         self._forgotten |= more
-        return [
-            trial
-            for trial in found
-            if trial.number not in more and (states is None or trial.state in states)
-        ]
+        return [trial for trial in found if trial.number not in more]
 
     def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
         worth = trial.user_attrs.get(WORTH)

@@ -90,10 +90,15 @@ def send_sweep(client: JobClient, config: SweepConfig, output: str | None, width
         except (LostError, RuntimeError, ValueError) as error:
             message = (
                 f"the sweep could not be sent: {str(error).strip().splitlines()[-1]}; if it "
-                f"arrived all the same, `kdray submit --follow {job_id}` finds it"
+                f"arrived all the same, `{following(client, job_id)}` finds it"
             )
             raise ConfigError([Problem("--address", message)]) from None
     return sent
+
+
+def following(client: JobClient, job_id: str) -> str:
+    """Returns the command that follows a job."""
+    return f"kdray submit --follow {job_id} --address {client.get_address()}"
 
 
 def sent_sweep(client: JobClient, job_id: str) -> SentSweep:

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from kdray.results.folder import SweepFolder
+from kdray.results.sweep_file import read_sweep_file
 
 
 def connect(uri: str) -> Any:
@@ -33,12 +34,10 @@ def connect(uri: str) -> Any:
 
 def read_config(folder: SweepFolder) -> dict[str, Any]:
     """Returns the resolved search space in `sweep.yaml`; empty if there is none."""
-    import yaml
-
     if not folder.sweep_yaml.is_file():
         return {}
-    content: dict[str, Any] = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
-    return content["config"]  # type: ignore[no-any-return]
+    config: dict[str, Any] = read_sweep_file(folder)["config"]
+    return config
 
 
 def read_data_digest(folder: SweepFolder) -> str:

@@ -13,7 +13,8 @@ from kdray.reporting.summary import front_hypervolume, front_ids
 from kdray.results.folder import SweepFolder, write_text, write_trial
 from kdray.results.records import TrialResult
 from kdray.schema import SweepConfig
-from kdray.sweep.bookkeeping import Bookkeeping
+from kdray.sweep import bookkeeping
+from kdray.sweep.bookkeeping import SHARE_EVERY_S, Bookkeeping
 from kdray.sweep.progress import Progress
 from kdray.tracking.record import SweepRecord
 from tests.tiny_sweep import tiny_config
@@ -101,6 +102,49 @@ def test_the_front_kept_trial_by_trial_is_the_front_of_all_of_them(
         )
         tagged = [trial_id for trial_id, tag in sweep.record.on_front.items() if tag == "true"]
         assert sorted(tagged) == sorted(front)
+
+
+def test_the_hypervolume_is_measured_only_when_the_front_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tiny_config(tmp_path), SweepFolder(tmp_path / "s"))
+    measured = list[float]()
+
+    def measure(*arguments: Any) -> float:
+        measured.append(front_hypervolume(*arguments))
+        return measured[-1]
+
+    monkeypatch.setattr("kdray.sweep.bookkeeping.front_hypervolume", measure)
+    sweep.end("0000", 0.5, 4.0)
+    sweep.end("0001", 0.4, 5.0)
+    sweep.end("0002", 0.9, 1.0, "stopped_early")
+    sweep.fail("0003", "no such device")
+    sweep.end("0004", 0.6, 5.0)
+    assert len(measured) == 2
+    assert sweep.score.hypervolume == measured[-1] > measured[0] > 0
+
+
+def test_the_journal_is_shared_at_most_every_few_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    shared, clock = list[Path](), [100.0]
+    monkeypatch.setattr(SweepFolder, "share", lambda folder, *paths: shared.extend(paths))
+    monkeypatch.setattr(bookkeeping, "monotonic", lambda: clock[0])
+    sweep = Sweep(tiny_config(tmp_path), folder)
+    for number, seconds in enumerate([0.0, 1.0, 1.0, SHARE_EVERY_S, 1.0]):
+        clock[0] += seconds
+        sweep.end(f"{number:04d}", 0.5, 4.0)
+    assert shared.count(folder.optuna_log) == shared.count(folder.tracking_json) == 2
+
+
+def test_a_sweep_that_goes_on_shows_the_hypervolume_of_before(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    before = Sweep(config, folder)
+    before.end("0000", 0.5, 4.0)
+    after = Sweep(config, folder)
+    after.fail("0001", "no such device")
+    assert after.score.hypervolume == before.score.hypervolume > 0
 
 
 def test_a_sweep_that_goes_on_knows_the_front_of_before(tmp_path: Path) -> None:

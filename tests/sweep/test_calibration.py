@@ -44,6 +44,13 @@ def test_equal_nodes_are_units_and_so_are_their_gpus() -> None:
     assert shared_unit([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 2.0}]) == Unit(2, 1, 4)
 
 
+@pytest.mark.parametrize("head", [{}, {"CPU": 0.0}, {"CPU": 0.0, "memory": 1e9}])
+def test_a_head_without_cores_is_no_node_of_another_kind(head: dict[str, float]) -> None:
+    assert shared_unit([head, {"CPU": 8.0}, {"CPU": 8.0}]) == Unit(8, 0, 2)
+    assert shared_unit([head, {"CPU": 8.0, "GPU": 1.0}]) == Unit(8, 1, 1)
+    assert shared_unit([head]) is None
+
+
 def test_unequal_nodes_and_single_cores_leave_nothing_to_choose() -> None:
     assert shared_unit([{"CPU": 8.0}, {"CPU": 4.0}]) is None
     assert shared_unit([{"CPU": 1.0}]) is None

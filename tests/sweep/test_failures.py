@@ -1,7 +1,9 @@
 """Trials that fail in real Ray workers: told why, tried again where that may help, survived."""
 
+import errno
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -138,3 +140,15 @@ def test_a_full_disk_fails_no_trial_but_stops_the_sweep_which_then_goes_on(outpu
 def test_a_folder_with_room_has_space(tmp_path: Path) -> None:
     assert not has_no_space(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_with_a_little_room_left_is_full_for_what_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*arguments: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("kdray.sweep.run._run_sweep", run)
+    config, launch = tiny_config(tmp_path), Launch("kdray sweep")
+    with pytest.raises(SweepError, match=r"no space is left on the disk of .*; make room and go"):
+        run_sweep(config, SweepFolder(tmp_path / "tiny"), launch, Console())

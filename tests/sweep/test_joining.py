@@ -85,6 +85,17 @@ def test_an_address_that_cannot_be_is_told(address: str) -> None:
         make_ready(address)
 
 
+@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://10.0.0.1:8265"])
+def test_an_address_of_another_kind_is_refused_with_the_right_form(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}': .*it takes HEAD:6379"):
+        make_ready(address)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConfigError, match="it takes HEAD:6379"):
+        make_ready(None)
+
+
 def test_the_variable_of_ray_is_looked_at_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
     with pytest.raises(ConfigError, match="refused"):

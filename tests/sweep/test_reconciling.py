@@ -88,6 +88,24 @@ def test_a_result_of_which_the_journal_knows_nothing_is_told(tmp_path: Path) -> 
     assert here.user_attrs == {"trial_id": "0000"}
 
 
+def test_all_that_finished_is_told_where_the_journal_is_older(tmp_path: Path) -> None:
+    config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
+    before = searcher(config, folder)
+    drawn = [before.suggest("0")]
+    older = folder.optuna_log.read_bytes()  # as an object store has it, seconds later
+    drawn += [before.suggest(name) for name in "123"]
+    for number, one in enumerate(drawn[:3]):
+        finish_elsewhere(folder, one["trial_id"], one)
+        before.on_trial_complete(str(number))
+    folder.optuna_log.write_bytes(older)
+    after = searcher(config, folder)
+    assert sorted(ids(after)) == ["0000", "0001", "0002"]
+    params = {t.user_attrs["trial_id"]: t.params for t in before._ot_study.get_trials()}
+    told = [trial for trial in after._ot_study.get_trials() if trial.state in TOLD]
+    assert all(trial.params == params[trial.user_attrs["trial_id"]] for trial in told)
+    assert after.suggest("more")["trial_id"] == "0003"
+
+
 def test_a_result_of_another_space_is_not_told(tmp_path: Path) -> None:
     config, folder = tiny_config(tmp_path), SweepFolder(tmp_path / "s")
     drawn = searcher(config, SweepFolder(tmp_path / "elsewhere")).suggest("ray")

@@ -2,7 +2,7 @@ import pytest
 
 from kdray.config.sections import Resources
 from kdray.errors import ConfigError
-from kdray.sweep.resources import choose_slot
+from kdray.sweep.resources import Slot, choose_slot, growing
 
 
 def test_without_gpus_every_core_is_a_slot() -> None:
@@ -66,3 +66,10 @@ def test_a_trial_does_not_use_parts_of_two_gpus() -> None:
 def test_more_than_one_gpu_is_a_whole_number_of_them() -> None:
     with pytest.raises(ValueError, match="whole number"):
         Resources(gpus_per_trial=1.5)
+
+
+def test_on_a_cluster_that_is_joined_what_was_asked_for_is_a_limit_to_growth() -> None:
+    small = [{"CPU": 1.0}]
+    asked = Resources(max_concurrent_trials=8)
+    assert growing(choose_slot(asked, small), asked) == Slot(1.0, 0.0, 1, True, 8)
+    assert growing(choose_slot(Resources(), small), Resources()) == Slot(1.0, 0.0, 1, True, None)

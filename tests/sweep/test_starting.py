@@ -1,12 +1,14 @@
 """Ray's start on a machine that is busy."""
 
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from kdray.errors import SweepError
 from kdray.sweep import starting
@@ -47,6 +49,19 @@ def test_any_other_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="no space left"):
         starting.start_ray(None)
     assert len(tried) == 1
+
+
+@pytest.mark.ray
+def test_a_trial_that_is_given_no_gpu_sees_none(cluster: None) -> None:
+    def task() -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    class Trial:
+        def visible(self) -> str | None:
+            return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    assert ray.get(ray.remote(num_cpus=0)(task).remote()) == ""
+    assert ray.get(ray.remote(num_cpus=0)(Trial).remote().visible.remote()) == ""
 
 
 def test_what_is_loaded_in_the_background_is_whole_when_the_wait_is_over(

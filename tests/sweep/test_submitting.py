@@ -7,12 +7,20 @@ import pytest
 
 from kdray.errors import ConfigError
 from kdray.schema import SweepConfig
-from kdray.sweep.job_client import JobClient
+from kdray.sweep.job_client import JobClient, LostError
 from kdray.sweep.submitting import send_sweep
 from tests.command_line import kdray
 from tests.ray_head import free_port
 from tests.test_warm_start import leave_sweep, leave_trial
 from tests.tiny_sweep import tiny_config, write_space
+
+VARIABLES = (
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_ADDRESS",
+    "RAY_API_SERVER_ADDRESS",
+)
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Address of a head that is not there; its user has a home of his own, and no token."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+    for name in VARIABLES:
         # Set first, so that what the tested code sets is taken back.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -39,6 +47,27 @@ def test_a_head_that_does_not_answer_is_told_by_its_address(tmp_path: Path, nowh
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize("variable", ["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"])
+@pytest.mark.parametrize("what", [["space.yaml"], ["--follow", "tiny-1a2b"]])
+def test_without_an_address_that_of_rays_own_variables_is_taken(
+    tmp_path: Path, nowhere: str, monkeypatch: pytest.MonkeyPatch, variable: str, what: list[str]
+) -> None:
+    write_space(tmp_path)
+    assert "Missing option '--address'" in kdray("submit", *what, code=2)
+    monkeypatch.setenv(variable, nowhere)
+    assert f"no Ray dashboard at '{nowhere}'" in kdray("submit", *what, code=2)
+
+
+def test_a_sweep_that_may_have_arrived_is_told_with_the_command_that_finds_it(
+    tmp_path: Path,
+) -> None:
+    client = Lost()
+    with pytest.raises(ConfigError) as caught:
+        send_sweep(cast(JobClient, client), tiny_config(tmp_path), None, 80)
+    assert "`kdray submit --follow tiny-" in str(caught.value)
+    assert " --address http://head:8265` finds it" in str(caught.value)
+
+
 class Taken:
     """Stands in for a cluster's client that takes every job."""
 
@@ -47,6 +76,16 @@ class Taken:
 
     def submit_job(self, submission_id: str, **job: object) -> None:
         self.jobs.append(submission_id)
+
+
+class Lost:
+    """Stands in for a cluster's client whose connection breaks."""
+
+    def submit_job(self, **job: object) -> None:
+        raise LostError("reset by peer")
+
+    def get_address(self) -> str:
+        return "http://head:8265"
 
 
 def on_a_file(folder: Path) -> SweepConfig:

@@ -1,5 +1,6 @@
 """The hypervolume as trials end: over their number, and over time."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ from kdray.reporting.charts.base import Chart, Read, Series
 from kdray.reporting.formats import is_missing
 from kdray.reporting.headline import Row
 from kdray.reporting.objectives import ideal_point
-from kdray.reporting.pareto import FloatArray, non_dominated, normalised_hypervolume
+from kdray.reporting.pareto import added_hypervolume, hypervolume
 from kdray.reporting.students import names
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -79,18 +80,14 @@ def _growth(rows: Sequence[Row], measure: Read) -> list[float]:
     ways = list(objectives.values())
     reference = list(measure.summary["reference_point"].values())
     ideal = list(ideal_point(objectives, {"metrics": measure.summary["teacher"]}).values())
-    front: FloatArray = np.zeros((0, len(ways)))
-    values = [0.0]
+    box = hypervolume([ideal], reference, ways) or math.inf
+    values, better = [0.0], list[list[float]]()
     for row in rows:
+        added, point = 0.0, [row[name] for name in objectives]
         if row["status"] == "completed" and row.get("feasible") is not False:
-            point = np.array([[row[name] for name in objectives]], dtype=np.float64)
-            candidates = np.concatenate([front, point])
-            mask = non_dominated(candidates, ways)
-            front = candidates[mask]
-            if mask[-1]:
-                values.append(normalised_hypervolume(front, reference, ideal, ways))
-                continue
-        values.append(values[-1])
+            added = added_hypervolume(point, better, reference, ways)
+        better += [point] if added else []
+        values.append(values[-1] + added / box)
     return values
 
 

@@ -36,7 +36,7 @@ def test_it_grows_in_the_order_in_which_trials_ended_and_ends_at_the_sweeps(make
     # One box is (0.6 - 0.31) / (0.77 - 0.31) high and (8 - 2) / 8 wide.
     assert series.y[1] == pytest.approx(0.29 / 0.46 * 6 / 8)
     assert series.y[2] == series.y[1]
-    assert series.y[3] == series.y[4] == sweep.summary["hypervolume"]
+    assert series.y[3] == series.y[4] == pytest.approx(sweep.summary["hypervolume"])
     assert list(over_time.series[0].y) == list(series.y)
     assert over_time.x == "time in which trials ran (min)"
     assert list(over_time.series[0].x) == [0, 1, 2, 3, 4]

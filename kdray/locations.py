@@ -1,6 +1,5 @@
 """Where sweeps are: folders of this machine, or places in an object store."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from kdray.loading import parse_sweep_config
 from kdray.profile import profile_output
 from kdray.results.folder import SweepFolder
 from kdray.results.sweep_file import read_sweep_file
+from kdray.results.writable import folder_problems
 from kdray.schema import SweepConfig
 
 
@@ -69,14 +69,9 @@ def check_writable(folder: SweepFolder) -> None:
     Raises:
         ConfigError: If it cannot.
     """
-    if "://" in folder.address:
-        return
-    try:
-        there = next(path for path in (folder.root, *folder.root.parents) if path.exists())
-        tempfile.TemporaryDirectory(prefix=".kdray-", dir=there).cleanup()
-    except OSError as error:
-        message = f"{folder.root} cannot be written ({error.strerror}); name a folder that can"
-        raise ConfigError([Problem("--output", message)]) from None
+    problems = [] if "://" in folder.address else folder_problems("--output", folder.root)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _folder(output: str, name: str) -> SweepFolder:

@@ -65,7 +65,7 @@ def test_an_absolute_path_in_the_current_folder_is_told_from_there():
 
 def made_by(command: str, root: Path) -> None:
     root.mkdir(parents=True)
-    (root / "sweep.yaml").write_text(yaml.safe_dump({"command": command}))
+    (root / "sweep.yaml").write_text(yaml.safe_dump({"command": command, "config": {}}))
 
 
 @pytest.mark.usefixtures("here")

@@ -10,6 +10,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.locations import published, sweep_folder
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
+from kdray.results.writable import folder_problems
 
 
 def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> None:
@@ -71,6 +72,8 @@ def _check(folders: Sequence[str], output: str | None) -> None:
         problems.append(Problem("--output", "is a URI; give a folder of this machine"))
     if output is not None and Path(output).is_file():
         problems.append(Problem("--output", f"{output} is a file; give a folder"))
+    elif output is not None and "://" not in output:
+        problems += folder_problems("--output", Path(output))
     if problems:
         raise ConfigError(problems)
 

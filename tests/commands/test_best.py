@@ -89,6 +89,13 @@ def test_a_search_space_called_sweep_yaml_takes_no_folder_beside_it(tmp_path: Pa
     assert output_problems(tmp_path / "student", "safetensors") == []
 
 
+@pytest.mark.parametrize("output", ["/proc/zz", "{}/file.csv/zz"])
+def test_a_student_is_not_written_where_nothing_can_be(tmp_path: Path, output: str) -> None:
+    (tmp_path / "file.csv").touch()
+    (problem,) = output_problems(Path(output.format(tmp_path)), "safetensors")
+    assert "cannot be written (" in problem.message
+
+
 def test_the_command_on_the_card_has_every_digit_of_a_bound(
     monkeypatch: pytest.MonkeyPatch, swept: Tiny, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Where sweeps are: folders of this machine, or places in an object store."""
 
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kdray.config.loading import Document, read_document, with_overrides
@@ -10,6 +10,7 @@ from kdray.loading import parse_sweep_config
 from kdray.profile import profile_output
 from kdray.results.folder import SweepFolder
 from kdray.results.sweep_file import read_sweep_file
+from kdray.results.writable import folder_problems
 from kdray.schema import SweepConfig
 
 
@@ -34,7 +35,7 @@ def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
         ConfigError: If an object store cannot be reached, or has no such sweep.
     """
     if "://" not in target:
-        return SweepFolder(Path(target).resolve())
+        return _typed(target)
     from kdray.sweep.storage import begun_sweep
 
     return begun_sweep(target, writable)
@@ -68,22 +69,38 @@ def check_writable(folder: SweepFolder) -> None:
     Raises:
         ConfigError: If it cannot.
     """
-    if "://" in folder.address:
-        return
-    try:
-        there = next(path for path in (folder.root, *folder.root.parents) if path.exists())
-        tempfile.TemporaryDirectory(prefix=".kdray-", dir=there).cleanup()
-    except OSError as error:
-        message = f"{folder.root} cannot be written ({error.strerror}); name a folder that can"
-        raise ConfigError([Problem("--output", message)]) from None
+    problems = [] if "://" in folder.address else folder_problems("--output", folder.root)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _folder(output: str, name: str) -> SweepFolder:
     if "://" not in output:
-        return SweepFolder(Path(output).resolve() / name)
+        return _typed(str(Path(output) / name))
     from kdray.sweep.storage import new_sweep
 
     return new_sweep(output, name)
+
+
+def _typed(path: str) -> SweepFolder:
+    """Returns a folder that is called as it was typed, an absolute path from here if it is here."""
+    root, here = Path(path).resolve(), Path.cwd()
+    inside = Path(path).is_absolute() and root.is_relative_to(here)
+    return SweepFolder(root, typed=str(root.relative_to(here) if inside else Path(path)))
+
+
+def published(folder: SweepFolder) -> SweepFolder:
+    """Returns a sweep's folder as what is published calls it.
+
+    An absolute path is its owner's alone, unless the command that ran the sweep names it too.
+
+    Raises:
+        ConfigError: If the folder holds no sweep.
+    """
+    place = Path(folder.typed)
+    if not place.is_absolute() or str(place.parent) in str(read_sweep_file(folder).get("command")):
+        return folder
+    return replace(folder, typed="/".join(folder.root.parts[-2:]))
 
 
 def past_config(folder: SweepFolder, assignments: Sequence[str] = ()) -> SweepConfig:

@@ -59,7 +59,7 @@ class Finished:
             contributed in it (`gradient_share_hard`), `test_…` metrics, sizes and speed,
             `retention` and `test_retention` (student / teacher in the selection metric), and
             `teacher_size_mb`: the teacher's size in the number format of the student
-            (`size_share`: student / teacher).
+            (`size_share`: student / teacher); `teacher_latency_ms`: its latency in turn with it.
         epochs: The report of every epoch.
         selected_epoch: The epoch whose weights were kept.
         student: The student, in evaluation mode on the CPU.

@@ -23,7 +23,7 @@ from kdray.trial_folder import TrialSetup, store_finished
 from tests.kinds_of_trials import EPOCHS, KINDS, LATER, SECTIONS
 from tests.tiny_sweep import merged, tiny_config
 
-TIMED = ("latency_ms", "latency_p95_ms", "speedup", "throughput")
+TIMED = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "speedup", "throughput")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from kdray.commands.speaking import print_json, progress_console
 from kdray.commands.taking import Leaving, copy_out, output_problems
 from kdray.errors import ConfigError, Problem
 from kdray.exporting import Format
-from kdray.locations import sweep_folder
+from kdray.locations import published, sweep_folder
 from kdray.reporting.usage import usage
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -55,9 +55,10 @@ def take_best(folder: str, constraints: "Constraints", bounds: Assignments, want
     assert result is not None, "a trial on the front has a result"
     student, exported = _stored(target, folder, trial_id), dict[str, Any]()
     if wanted.output is not None:
-        command = _command(target, constraints, wanted.form)
+        told = published(target)
+        command = _command(told, constraints, wanted.form)
         with progress_console(as_json=wanted.as_json).status("copying the student out"):
-            leaving = Leaving(target, result, wanted.output, wanted.form, command)
+            leaving = Leaving(told, result, wanted.output, wanted.form, command)
             exported = dict(copy_out(leaving))
         student = wanted.output
     found = _found(target, result, student, exported)
@@ -134,20 +135,22 @@ def _onnx_said(onnx: Mapping[str, Any]) -> str:
 
 
 def _command(target: SweepFolder, constraints: "Constraints", form: Format) -> str:
-    """Returns the command line that takes the student from a copy of the sweep's folder."""
+    """Returns the command line that takes the student, for its card."""
+    from kdray.reporting.provenance import called
+
     named = {
         "--max-size-mb": constraints.max_size_mb,
         "--min-macro-f1": constraints.min_macro_f1,
         "--within": constraints.within,
     }
-    words = ["kdray", "best", f"runs/{target.name}"]
+    words: list[str] = []
     for option, value in named.items():
         words += [] if value is None else [option, _exact(value)]
     for metric, sides in constraints.bounds.items():
         for side, value in sides.items():
             words += ["--max" if side == "maximum" else "--min", f"{metric}={_exact(value)}"]
     words += [] if form == "safetensors" else ["--format", form]
-    return shlex.join([*words, "--output", "student"])
+    return f"kdray best {called(target)} {shlex.join([*words, '--output', 'student'])}"
 
 
 def _exact(bound: float) -> str:

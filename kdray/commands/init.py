@@ -18,6 +18,7 @@ from kdray.loading import default_name, parse_sweep_config
 from kdray.models.sources import classes_of, model_settings
 from kdray.reading import Data, read_data
 from kdray.results.folder import write_text
+from kdray.results.writable import file_problems
 from kdray.schema import SweepConfig
 from kdray.waiting import shown_on
 
@@ -67,6 +68,8 @@ def write_first_space(file: Path | None, wishes: Wishes, ask: Ask | None, force:
     if target.exists() and not force:
         problem = Problem(str(target), "is there already; name another, or overwrite it: --force")
         raise ConfigError([problem])
+    if problems := file_problems("FILE", target):
+        raise ConfigError(problems)
     plan, data = _of_data(wishes, target, ask)
     console.print(f"data: {plan.found}", highlight=False, markup=False, soft_wrap=True)
     budget = parsed_budget(_known(wishes.budget, ask, *_BUDGET), Search().trials)

@@ -7,9 +7,10 @@ from typing import Any
 from kdray.commands.fronts import show_table
 from kdray.commands.speaking import print_json, progress_console
 from kdray.errors import ConfigError, Problem
-from kdray.locations import sweep_folder
+from kdray.locations import published, sweep_folder
 from kdray.reporting.reading import read_summary, read_trials
 from kdray.results.folder import SweepFolder
+from kdray.results.writable import folder_problems
 
 
 def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> None:
@@ -24,7 +25,8 @@ def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> 
         ConfigError: Sweeps cannot be on one front, or a file is not there.
     """
     _check(folders, output)
-    targets = [sweep_folder(folder) for folder in folders]
+    found = [sweep_folder(folder) for folder in folders]
+    targets = found if output is None else [published(target) for target in found]
     place = None if output is None else Path(output).resolve()
     told, files = _one(targets[0], place) if len(targets) == 1 else _several(targets, place)
     if as_json:
@@ -71,6 +73,8 @@ def _check(folders: Sequence[str], output: str | None) -> None:
         problems.append(Problem("--output", "is a URI; give a folder of this machine"))
     if output is not None and Path(output).is_file():
         problems.append(Problem("--output", f"{output} is a file; give a folder"))
+    elif output is not None and "://" not in output:
+        problems += folder_problems("--output", Path(output))
     if problems:
         raise ConfigError(problems)
 

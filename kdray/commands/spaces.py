@@ -9,9 +9,10 @@ from rich.console import Console
 
 from kdray.commands.speaking import Voice, print_json
 from kdray.config.domains import describe, domains_in
-from kdray.errors import ConfigError, Problem
+from kdray.errors import ConfigError
 from kdray.loading import load_sweep_config
 from kdray.results.folder import write_json
+from kdray.results.writable import file_problems
 from kdray.schema import SweepConfig
 from kdray.waiting import shown_on
 
@@ -59,15 +60,13 @@ def write_schema(output: Path | None, of_profile: bool) -> None:
     """
     from kdray.json_schema import profile_schema, search_space_schema
 
+    if output is not None and (problems := file_problems("--output", output)):
+        raise ConfigError(problems)
     schema = profile_schema() if of_profile else search_space_schema()
     if output is None:
         print_json(schema)
         return
-    try:
-        write_json(output, schema)
-    except OSError as error:
-        problem = Problem("--output", f"{output} cannot be written: {error.strerror}")
-        raise ConfigError([problem]) from None
+    write_json(output, schema)
     line = f"# yaml-language-server: $schema={output.resolve()}"
     text = f"an editor checks and completes a file that begins with\n{line}"
     Console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from kdray.errors import Problem
 from kdray.exporting import Format
 from kdray.results.folder import SweepFolder, written_whole
 from kdray.results.records import TrialResult
+from kdray.results.writable import folder_problems
 
 README = "README.md"
 
@@ -53,6 +54,9 @@ def output_problems(output: Path | None, form: Format) -> list[Problem]:
     elif output is not None and _is_taken(output) and not (output / CARD).exists():
         message = f"{output} holds something else; take a new folder"
         problems.append(Problem("--output", message))
+    elif output is not None:
+        # Beside it is written first.
+        problems += folder_problems("--output", output.parent)
     return problems
 
 

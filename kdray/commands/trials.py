@@ -13,6 +13,7 @@ from kdray.errors import ConfigError, Problem
 from kdray.loading import load_sweep_config
 from kdray.locations import past_config
 from kdray.results.folder import SweepFolder
+from kdray.results.writable import folder_problems
 from kdray.schema import SweepConfig
 from kdray.waiting import shown_on
 
@@ -33,6 +34,8 @@ def run_one_trial(
     if trial_id is not None and assignments:
         message = "changes a new trial of a search space; a past trial is done again as it was"
         raise ConfigError([Problem("--set", message)])
+    if output is not None and (problems := folder_problems("--output", output)):
+        raise ConfigError(problems)
     console = voice.progress()
     with shown_on(console):
         if trial_id is not None:

@@ -20,6 +20,7 @@ from kdray.evaluation.quality import quality
 from kdray.exporting.reading import Stored, open_student
 from kdray.models.inference import FloatArray, decide, probabilities
 from kdray.results.folder import write_text
+from kdray.results.writable import file_problems
 from kdray.waiting import each, shown_on
 
 _AT_ONCE = 512
@@ -52,10 +53,13 @@ def predict_student(asked: Asked, output: Path | None, as_json: bool) -> None:
     """Prints or writes what a student says of each text: decisions and probabilities.
 
     Raises:
-        ConfigError: If the student cannot be loaded, or the file does not fit it.
+        ConfigError: If the student cannot be loaded, the file does not fit it, or what is said
+            cannot be written where it is wanted.
     """
     if output is not None and output.suffix != ".csv":
         raise ConfigError([Problem("--output", f"must end in .csv, but got {output}")])
+    if output is not None and (problems := file_problems("--output", output)):
+        raise ConfigError(problems)
     stored = open_student(asked.student, asked.trust_remote_code)
     columns, examples = unlabelled_texts(asked, stored)
     scores = probabilities(_logits(stored, examples), stored.labels.kind == "multi_label")

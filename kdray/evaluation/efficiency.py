@@ -28,6 +28,7 @@ PATIENCE_S, LOOK_S = 60.0, 0.02
 
 # Does something once, and returns how many seconds it took.
 Timed = Callable[[], float]
+Times = npt.NDArray[np.float64]
 
 
 def count_parameters(model: nn.Module) -> dict[str, float]:
@@ -94,8 +95,8 @@ def paired_latency(
             added to the teacher's.
 
     Returns:
-        `latency_ms` and `latency_p95_ms` of the student, and `speedup`: the median over rounds of
-        teacher time / student time, which holds although the machine's speed drifts.
+        `latency_ms` (median) and `latency_p95_ms` of the student, `teacher_latency_ms` (median of
+        the same rounds), and `speedup`: see `speed_ratio`.
     """
     teacher_inputs = inputs if teacher_inputs is None else teacher_inputs
     teachers = [(teacher.eval(), teacher_inputs), *((one.eval(), text) for one, text in others)]
@@ -110,11 +111,21 @@ def paired_latency(
     return {
         "latency_ms": 1000 * float(np.median(times["student"])),
         "latency_p95_ms": 1000 * float(np.percentile(times["student"], 95)),
-        "speedup": float(np.median(times["teacher"] / times["student"])),
+        "teacher_latency_ms": 1000 * float(np.median(times["teacher"])),
+        "speedup": speed_ratio(times["teacher"], times["student"]),
     }
 
 
-def timed_in_turn(runs: Mapping[str, Timed]) -> dict[str, npt.NDArray[np.float64]]:
+def speed_ratio(slower: Times, faster: Times) -> float:
+    """Returns how many times as fast the second of two is that were timed in turn.
+
+    It is told by the fastest round of each: what else a machine does makes a round slower, never
+    faster, and lasts too long to meet both alike.
+    """
+    return float(slower.min() / faster.min())
+
+
+def timed_in_turn(runs: Mapping[str, Timed]) -> dict[str, Times]:
     """Times runs in turn after warm-up, on one thread, alone on this machine.
 
     There are 40 rounds, or fewer of what is slow: from the tenth on it ends once all rounds

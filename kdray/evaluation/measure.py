@@ -107,7 +107,7 @@ def measure_alone(model: Any, dataset: Dataset) -> dict[str, float]:
     """
     probe = probe_inputs(dataset, next(model.parameters()).device)
     timed = paired_latency(model, model, probe) | throughput(model, dataset)
-    del timed["speedup"]
+    del timed["speedup"], timed["teacher_latency_ms"]
     return measure_size(model, probe) | timed
 
 

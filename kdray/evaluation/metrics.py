@@ -7,7 +7,7 @@
 | `num_parameters`, `nonzero_parameters`, `macs` | size and work | `efficiency` |
 | `size_mb` | stored weights on disk, 10^6 bytes | `models.student.stored_mb` |
 | `latency_ms`, `latency_p95_ms` | one text, one thread | `efficiency.paired_latency` |
-| `speedup` | teacher's latency / its own, measured in turn | `efficiency.paired_latency` |
+| `speedup` | teacher's fastest time / its own, timed in turn | `efficiency.paired_latency` |
 | `throughput` | texts/s at batch 32, one thread | `efficiency.throughput` |
 | `size_share` | stored weights / the teacher's in the same format | `trial.sizes` |
 | `retention` | quality / the teacher's, in the selection metric | `trial.retention` |

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kdray.data.dataset import Dataset
-from kdray.evaluation.efficiency import timed_in_turn
+from kdray.evaluation.efficiency import speed_ratio, timed_in_turn
 from kdray.evaluation.measure import probe_inputs
 from kdray.exporting.session import LOGITS, open_session
 from kdray.models.outputs import forward
@@ -25,8 +25,8 @@ def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
         dataset: Where the text is from: it is as long as 95 % of the examples are at most.
 
     Returns:
-        `latency_ms` of the graph, `torch_latency_ms`, `speedup`: the median over rounds of torch
-        time / ONNX time, and `tokens`: how long the text is.
+        `latency_ms` of the graph and `torch_latency_ms` (medians), `speedup`: see `speed_ratio`,
+        and `tokens`: how long the text is.
     """
     inputs = probe_inputs(dataset, torch.device("cpu"))
     feed = {name: tensor.numpy() for name, tensor in inputs.items()}
@@ -39,7 +39,7 @@ def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
     return {
         "latency_ms": 1000 * float(np.median(times["onnx"])),
         "torch_latency_ms": 1000 * float(np.median(times["torch"])),
-        "speedup": float(np.median(times["torch"] / times["onnx"])),
+        "speedup": speed_ratio(times["torch"], times["onnx"]),
         "tokens": float(next(iter(feed.values())).shape[1]),
     }
 

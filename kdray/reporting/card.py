@@ -4,7 +4,6 @@ It says what the student is, how it was made and how good it is, and shows no te
 """
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,8 @@ from kdray.reporting.card_matter import front_matter
 from kdray.reporting.card_origin import data_said, digest, teacher_said
 from kdray.reporting.card_tables import cost_table, quality_table
 from kdray.reporting.formats import drawn
-from kdray.reporting.headline import quality_metric, sentence
-from kdray.reporting.provenance import provenance
+from kdray.reporting.headline import quality_metric, sentence, was_busy
+from kdray.reporting.provenance import called, provenance
 from kdray.reporting.reading import read_summary, read_sweep
 from kdray.reporting.rendering import render
 from kdray.reporting.stored import WEIGHTS, stored_as
@@ -118,6 +117,7 @@ def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
         "fewer_steps": steps_said(summary),
         "tuned": (config.get("evaluation") or {}).get("thresholds") == "tuned",
         "costs": cost_table(metrics, teacher),
+        "busy": was_busy(metrics, teacher),
         "packed": (taken.student / "packed.safetensors").exists(),
         "onnx": taken.exported,
         "trials": summary["trials"]["completed"],
@@ -126,8 +126,9 @@ def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _made(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
-    report, sections = provenance(taken.folder.name, read_sweep(taken.folder)), _sections(taken)
-    sweep, trial_id = shlex.quote(f"runs/{taken.folder.name}"), taken.result.trial_id
+    folder, sections = taken.folder, _sections(taken)
+    report = provenance(folder.name, folder, read_sweep(folder))
+    sweep, trial_id = called(folder), taken.result.trial_id
     again = f"kdray trial {sweep} {trial_id} --output student"
     own_seed = sections.get("training", {}).get("seed", 0)
     return {
@@ -139,7 +140,7 @@ def _made(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": f"{report['seed']} of the sweep (data, search), {own_seed} of the training",
         "commit": report["commit"],
         "versions": report["versions"],
-        "commands": "\n".join(filter(None, [report["command"], taken.command, again])),
+        "commands": "\n".join(filter(None, [report["commands"], taken.command, again])),
         "confirm": f"kdray confirm {sweep} --seeds 3",
     }
 

@@ -39,8 +39,12 @@ def quality_table(
 
 
 def cost_table(student: Mapping[str, float], teacher: Mapping[str, float]) -> Table:
-    """Returns sizes and speed; the teacher's size is that in the student's number format."""
-    its = {**teacher, "size_mb": student.get("teacher_size_mb", teacher.get("size_mb"))}
+    """Returns sizes and speed.
+
+    The teacher's size is that in the student's number format, its latency that of the same rounds.
+    """
+    beside = {name: student.get(f"teacher_{name}") for name in ("size_mb", "latency_ms")}
+    its = {**teacher, **{name: value for name, value in beside.items() if value is not None}}
     names = [name for name, row in OBJECTIVES.items() if row.kind in ("cost", "rate")]
     rows = [
         [objective(name).axis, _cell(student, name), _cell(its, name)]
@@ -49,7 +53,7 @@ def cost_table(student: Mapping[str, float], teacher: Mapping[str, float]) -> Ta
     ]
     speedup = student.get("speedup")
     if not is_missing(speedup):
-        rows.append(["speed-up, both timed in turn", times(speedup), times(1.0)])
+        rows.append(["speed-up, by the fastest of both", times(speedup), times(1.0)])
     return {"columns": ["", "student", "teacher"], "rows": rows}
 
 

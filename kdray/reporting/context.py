@@ -64,8 +64,8 @@ def build_context(sweep: Read, found: Findings) -> dict[str, Any]:
         "constraints": in_words(constraints),
         "infeasible": infeasible_table(rows, list({**constraints, **config["objectives"]})),
         "failed": failed_table(rows),
-        "provenance": [provenance(summary["name"], found.sweep)],
-        "report_command": report_command([summary["name"]]),
+        "provenance": [provenance(summary["name"], sweep.folder, found.sweep)],
+        "report_command": report_command([sweep.folder]),
     }
 
 

@@ -13,6 +13,8 @@ from kdray.reporting.pareto import Direction, knee
 from kdray.reporting.stored import WEIGHTS, WHOLE
 
 Row = Mapping[str, Any]
+# How many times longer a late round takes than the median, or the medians say, beside other work.
+BUSY = 2.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Against:
         retention: Its quality over the teacher's, on the same split.
         size: Its `size_mb` over the teacher's in the same number format.
         speedup: The teacher's latency over its own.
+        busy: Whether the machine did other work while it was timed; see `was_busy`.
     """
 
     quality: float | None
@@ -32,6 +35,7 @@ class Against:
     retention: float | None
     size: float | None
     speedup: float | None
+    busy: bool = False
 
 
 def quality_metric(objectives: Mapping[str, Direction], teacher: Row) -> str:
@@ -84,7 +88,24 @@ def against(row: Row, teacher: Row, metric: str) -> Against:
         size=size_share(row, teacher),
         # Measured in turn with the teacher, so it is better than the ratio of two latencies.
         speedup=_value(row, "speedup") or (1 / slowness if slowness else None),
+        busy=was_busy(row, teacher),
     )
+
+
+def was_busy(row: Row, teacher: Row) -> bool:
+    """Returns whether a machine did other work while a student was timed on it.
+
+    Then some of its rounds took much longer than others, or the medians of student and teacher
+    do not say what their fastest rounds say.
+    """
+    median, late = _value(row, "latency_ms"), _value(row, "latency_p95_ms")
+    if median and late and late > BUSY * median:
+        return True
+    its = _value(row, "teacher_latency_ms") or _value(teacher, "latency_ms")
+    speedup = _value(row, "speedup")
+    if not median or not its or not speedup:
+        return False
+    return not 1 / BUSY < its / median / speedup < BUSY
 
 
 def size_share(row: Row, teacher: Row) -> float | None:
@@ -101,7 +122,8 @@ def sentence(row: Row, teacher: Row, metric: str) -> str:
     """Returns the headline of a student, leaving out what was not measured.
 
     For example "0.752 macro-F1 on test at 1.9 MB: 98.9 % of the teacher at 26 % of its size, 2.4
-    times faster". A number format other than float32 is named, of the student and the teacher.
+    times faster". A number format other than float32 is named, of the student and the teacher; a
+    speed-up that was timed beside other work is hedged.
     """
     found = against(row, teacher, metric)
     head = f"{measured(metric, found.quality)} {objective(metric).label} on {found.split}"
@@ -109,7 +131,7 @@ def sentence(row: Row, teacher: Row, metric: str) -> str:
     inside = "" if stored == WHOLE else f" in {stored}"
     if not is_missing(row.get("size_mb")):
         head += f" at {short(row['size_mb'])} MB{inside}"
-    tail = ", ".join(part for part in (_kept(found, inside), _speed(found.speedup)) if part)
+    tail = ", ".join(part for part in (_kept(found, inside), _speed(found)) if part)
     return f"{head}: {tail}" if tail else head
 
 
@@ -120,9 +142,14 @@ def _kept(found: Against, inside: str) -> str:
     return kept if found.size is None else f"{kept} at {portion(found.size)} of its size{inside}"
 
 
-def _speed(speedup: float | None) -> str:
-    if not speedup:
+def _speed(found: Against) -> str:
+    if not found.speedup:
         return ""
+    said = _faster(found.speedup)
+    return f"about {said}, timed on a busy machine" if found.busy else said
+
+
+def _faster(speedup: float) -> str:
     if 0.95 < speedup < 1.05:
         return "as fast"
     return f"{speedup:.1f} times faster" if speedup > 1 else f"{1 / speedup:.1f} times slower"

@@ -38,9 +38,10 @@ def build_joint_context(sweeps: Sequence[Read], found: Sequence[Findings]) -> di
         "front": _front_table(front, chosen, called),
         "constraints": "",
         "provenance": [
-            provenance(name, one.sweep) for name, one in zip(called, found, strict=True)
+            provenance(name, sweep.folder, one.sweep)
+            for name, sweep, one in zip(called, sweeps, found, strict=True)
         ],
-        "report_command": report_command([sweep.folder.name for sweep in sweeps]),
+        "report_command": report_command([sweep.folder for sweep in sweeps]),
     }
 
 

@@ -21,6 +21,7 @@ from kdray.reporting.formats import (
 from kdray.reporting.headline import against
 from kdray.reporting.objectives import objective
 from kdray.reporting.pareto import Direction
+from kdray.reporting.provenance import called
 from kdray.reporting.students import Student, front_of, knee_of, quality_of
 
 SIZE = "size_mb"
@@ -147,11 +148,12 @@ def said(student: Student, metric: str) -> str:
         line += (
             f": {percent(beside.retention)} of the teacher at {portion(beside.size)} of its size"
         )
-    return f"{line}, {times(beside.speedup)} its speed" if beside.speedup else line
+    about = "about " if beside.busy else ""
+    return f"{line}, {about}{times(beside.speedup)} its speed" if beside.speedup else line
 
 
 def _best(student: Student) -> str:
-    return f"kdray best {shlex.quote(f'runs/{student.sweep.folder.name}')}"
+    return f"kdray best {called(student.sweep.folder)}"
 
 
 def _bound(metric: str, direction: Direction, front: Sequence[Student]) -> dict[str, Any]:

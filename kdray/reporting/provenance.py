@@ -1,5 +1,6 @@
 """What makes a report again: commands, seed, versions and the search space."""
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -7,12 +8,15 @@ from typing import Any
 
 import yaml
 
+from kdray.results.folder import SweepFolder
 
-def provenance(name: str, sweep: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a sweep was run with: `command`, `seed`, `commit`, `versions` and `space`.
+
+def provenance(name: str, folder: SweepFolder, sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a sweep was run with: `commands`, `seed`, `commit`, `versions` and `space`.
 
     Args:
         name: What the report calls the sweep.
+        folder: Its folder.
         sweep: What is in `sweep.yaml`.
     """
     space = yaml.safe_dump(sweep["config"], sort_keys=False, allow_unicode=True)
@@ -22,13 +26,32 @@ def provenance(name: str, sweep: Mapping[str, Any]) -> dict[str, Any]:
         "seed": str(sweep["config"].get("seed", "not recorded")),
         "commit": sweep.get("git_commit") or "not recorded",
         "versions": {"kdray": sweep.get("kdray", "?"), **sweep.get("versions", {})},
-        "command": _without_passwords(str(sweep.get("command") or "not recorded")),
+        "commands": "\n".join([_begun(sweep), *_gone_on(folder, sweep)]),
     }
 
 
-def report_command(names: Sequence[str]) -> str:
+def report_command(folders: Sequence[SweepFolder]) -> str:
     """Returns the command that makes a report again."""
-    return " ".join(["kdray report", *(shlex.quote(f"runs/{name}") for name in names)])
+    return " ".join(["kdray report", *map(called, folders)])
+
+
+def called(folder: SweepFolder) -> str:
+    """Returns what a command line that is shown calls a sweep."""
+    place = folder.address if "://" in folder.address else folder.typed or f"runs/{folder.name}"
+    return shlex.quote(_without_passwords(place))
+
+
+def _begun(sweep: Mapping[str, Any]) -> str:
+    return _without_passwords(str(sweep.get("command") or "not recorded"))
+
+
+def _gone_on(folder: SweepFolder, sweep: Mapping[str, Any]) -> list[str]:
+    """What gave the sweep other trials than it began with, and its front other seeds."""
+    commands = [f"kdray resume {called(folder)} --trials {n}" for n in sweep.get("resumed", [])]
+    if folder.confirmation_json.is_file():
+        runs = json.loads(folder.confirmation_json.read_text(encoding="utf-8"))["trials"].values()
+        commands.append(f"kdray confirm {called(folder)} --seeds {max(map(len, runs), default=0)}")
+    return commands
 
 
 def _without_passwords(text: str) -> str:

@@ -34,11 +34,13 @@ class SweepFolder:
         root: The sweep's folder.
         kind: Where what is run has its folders, one of KINDS.
         member: Of the members of an ensemble, the one whose folder `teacher` is; empty: of all.
+        typed: What the user calls it.
     """
 
     root: Path
     kind: str = field(default="trials", kw_only=True)
     member: str = field(default="", kw_only=True)
+    typed: str = field(default="", kw_only=True, compare=False)
 
     @property
     def name(self) -> str:

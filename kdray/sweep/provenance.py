@@ -29,6 +29,7 @@ def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slo
         command: The command line.
         slot: What each trial gets.
     """
+    resumed = _resumed(config, folder)
     if folder.sweep_yaml.exists():
         content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
         content["source"] = {**(content.get("source") or {}), **config.source}
@@ -36,7 +37,18 @@ def write_provenance(config: SweepConfig, folder: SweepFolder, command: str, slo
     else:
         content = _provenance(config, command)
     content |= {"slot": {**asdict(slot), "of": _cluster()}, "config": dict(config.content)}
+    content |= {"resumed": resumed} if resumed else {}
     write_text(folder.sweep_yaml, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _resumed(config: SweepConfig, folder: SweepFolder) -> list[int]:
+    """Returns how many trials the sweep was given later, each time that it was given others."""
+    if not folder.sweep_yaml.exists():
+        return []
+    content = yaml.safe_load(folder.sweep_yaml.read_text(encoding="utf-8"))
+    before, now = (it["search"]["trials"] for it in (content["config"], config.content))
+    told = content.get("resumed", [])
+    return [*told, now] if now != before else told
 
 
 def past_slot(folder: SweepFolder, asked: Resources) -> Slot | None:

@@ -23,6 +23,11 @@ def metrics_of(swept: Tiny, trial_id: str) -> dict[str, float]:
     return dict(table.loc[trial_id])
 
 
+def called(swept: Tiny) -> str:
+    """What a card calls the sweep, whose folder was typed as an absolute path."""
+    return "/".join(swept.folder.root.parts[-2:])
+
+
 def front(swept: Tiny) -> list[str]:
     found: list[str] = json.loads(swept.folder.summary_json.read_text())["front"]
     return found
@@ -84,6 +89,13 @@ def test_a_search_space_called_sweep_yaml_takes_no_folder_beside_it(tmp_path: Pa
     assert output_problems(tmp_path / "student", "safetensors") == []
 
 
+@pytest.mark.parametrize("output", ["/proc/zz", "{}/file.csv/zz"])
+def test_a_student_is_not_written_where_nothing_can_be(tmp_path: Path, output: str) -> None:
+    (tmp_path / "file.csv").touch()
+    (problem,) = output_problems(Path(output.format(tmp_path)), "safetensors")
+    assert "cannot be written (" in problem.message
+
+
 def test_the_command_on_the_card_has_every_digit_of_a_bound(
     monkeypatch: pytest.MonkeyPatch, swept: Tiny, tmp_path: Path
 ) -> None:
@@ -91,7 +103,7 @@ def test_the_command_on_the_card_has_every_digit_of_a_bound(
     output, bound = tmp_path / "mine", f"latency_ms={fastest!r}"
     assert run(monkeypatch, "best", swept.folder.root, "--max", bound, "--output", output) == 0
     card = (output / "README.md").read_text(encoding="utf-8")
-    assert f"kdray best runs/tiny --max {bound} --output student" in card
+    assert f"kdray best {called(swept)} --max {bound} --output student" in card
 
 
 def test_a_student_leaves_with_its_card_and_its_columns(
@@ -106,8 +118,8 @@ def test_a_student_leaves_with_its_card_and_its_columns(
     card = (output / "README.md").read_text(encoding="utf-8")
     test = metrics_of(swept, student.card["trial_id"])["test_macro_f1"]
     assert f"{test:.3f} macro-F1 on test" in card
-    assert "kdray best runs/tiny --within 1 --output student" in card
-    assert f"kdray trial runs/tiny {student.card['trial_id']} --output student" in card
+    assert f"kdray best {called(swept)} --within 1 --output student" in card
+    assert f"kdray trial {called(swept)} {student.card['trial_id']} --output student" in card
     assert student.predict(["a text"]) is not None
 
 

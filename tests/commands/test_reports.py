@@ -73,7 +73,7 @@ def test_several_sweeps_share_a_report_beside_that_of_the_first(kdray: Kdray) ->
     told = json.loads(kdray.out)
     assert told["name"] == "a + b"
     assert [row["trial"] for row in told["front"]] == ["teacher", "b/0001", "a/0001"]
-    assert told["take"] == "kdray best runs/a --max-size-mb 3.9 --output student"
+    assert told["take"] == f"kdray best {first} --max-size-mb 3.9 --output student"
     assert told["files"][0] == str(first / "report-with-b" / "report.html")
     assert (first / "report.html").stat().st_mtime_ns == before
 

@@ -76,6 +76,22 @@ def test_a_schema_is_written_and_an_editor_told_of_it(run: Run, tmp_path: Path) 
     assert "cannot be written" in run("schema", "--output", file / "x", code=2)[1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "student", "texts.csv", "--output", "/proc/x.csv"],
+        ["report", "runs/mine", "--output", "/proc/x"],
+        ["init", "/proc/x.yaml"],
+        ["schema", "--output", "/proc/x"],
+        ["trial", "space.yaml", "--output", "/proc/x"],
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_before_any_work(run: Run, words: list[str]):
+    assert "/proc/x" in (said := run(*words, code=2)[1])
+    assert "cannot be written (" in said
+    assert "Traceback" not in said
+
+
 def test_what_validate_finds_is_one_document_and_the_rest_goes_to_stderr(tmp_path: Path) -> None:
     out, err = started("validate", write_space(tmp_path), "--json")
     found = json.loads(out)

@@ -5,6 +5,7 @@ import tempfile
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -86,7 +87,7 @@ def test_parameters_that_are_exactly_0_are_counted_out():
 def test_latency_is_measured_beside_the_teacher():
     student, teacher = tiny.model(layers=1).train(), tiny.model(layers=2)
     found = paired_latency(student, teacher, inputs(4))
-    assert set(found) == {"latency_ms", "latency_p95_ms", "speedup"}
+    assert set(found) == {"latency_ms", "latency_p95_ms", "teacher_latency_ms", "speedup"}
     assert all(math.isfinite(value) and value > 0 for value in found.values())
     assert found["latency_ms"] <= found["latency_p95_ms"]
 
@@ -97,7 +98,32 @@ def test_the_time_of_an_ensemble_is_that_of_all_its_members(monkeypatch):
     monkeypatch.setattr("kdray.evaluation.efficiency._seconds", lambda model, text: times[model])
     found = paired_latency(student, teacher, inputs(4), None, [(other, inputs(3))])
     assert found["latency_ms"] == pytest.approx(1.0)
+    assert found["teacher_latency_ms"] == pytest.approx(7.0)
     assert found["speedup"] == pytest.approx(7.0)
+
+
+class BusyMachine:
+    """A clock on a machine whose other work holds up two passes in three, for 2 to 60 ms."""
+
+    def __init__(self, needs):
+        self.now, self.needs, self.random = 0.0, needs, np.random.default_rng(0)
+
+    def perf_counter(self):
+        return self.now
+
+    def forward(self, model, inputs):
+        held_up = self.random.random() < 2 / 3
+        self.now += self.needs[model] + held_up * self.random.uniform(0.002, 0.06)
+
+
+def test_other_work_on_the_machine_does_not_move_the_speed_up(monkeypatch):
+    student, teacher = tiny.model(layers=1), tiny.model(layers=2)
+    machine = BusyMachine({student: 0.001, teacher: 0.0016})
+    monkeypatch.setattr("time.perf_counter", machine.perf_counter)
+    monkeypatch.setattr(efficiency, "forward", machine.forward)
+    found = paired_latency(student, teacher, inputs(4))
+    assert found["speedup"] == pytest.approx(1.6)
+    assert found["latency_ms"] > 10
 
 
 def test_throughput_is_texts_a_second_over_three_batches_of_32(monkeypatch):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def taken(make_sweep: MakeSweep, **config: Any) -> Taken:
     return Taken(folder, trial, student, "mine", command="kdray best runs/demo --output student")
 
 
+def measured_as(given: Taken, **metrics: float) -> Taken:
+    return replace(given, result=completed("0001", 0.5, 1, **metrics))
+
+
+def test_a_card_does_not_let_latencies_and_speed_up_contradict_each_other(make_sweep: MakeSweep):
+    given = taken(make_sweep)
+    assert "did other work" not in student_card(given)
+    busy = {"latency_ms": 4.1, "latency_p95_ms": 57.0, "teacher_latency_ms": 9.0, "speedup": 3.2}
+    card = student_card(measured_as(given, **busy))
+    assert "| latency (ms) | 4.1 | 9.0 |" in card
+    assert "about 3.2 times faster, timed on a busy machine" in card
+    assert "That machine did other work meanwhile" in card
+
+
 def matter_of(card: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
     return found
@@ -98,6 +113,22 @@ def test_a_card_says_how_the_student_was_made_and_how_to_make_it_again(make_swee
     ) in card
     assert "one of 2 finished trials" in card
     assert "`kdray confirm runs/demo --seeds 3`" in card
+
+
+def test_a_card_names_all_that_made_the_student_where_the_sweep_is(make_sweep: MakeSweep):
+    given = taken(make_sweep)
+    folder = replace(given.folder, typed="/shared/my runs/demo")
+    content = yaml.safe_load(folder.sweep_yaml.read_text()) | {"resumed": [9, 13]}
+    folder.sweep_yaml.write_text(yaml.safe_dump(content))
+    folder.confirmation_json.write_text(json.dumps({"seeds": [1, 2], "trials": {"0001": [{}, {}]}}))
+    card = student_card(replace(given, folder=folder, command=""))
+    assert (
+        "kdray sweep search_spaces/demo.yaml\n"
+        "kdray resume '/shared/my runs/demo' --trials 9\n"
+        "kdray resume '/shared/my runs/demo' --trials 13\n"
+        "kdray confirm '/shared/my runs/demo' --seeds 2\n"
+        "kdray trial '/shared/my runs/demo' 0001 --output student\n"
+    ) in card
 
 
 def test_the_front_matter_is_what_hubs_read_and_names_no_licence(make_sweep: MakeSweep):

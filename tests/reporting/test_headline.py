@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from kdray.reporting.headline import against, choose, quality_metric, sentence
 
 from .conftest import TEACHER, completed
@@ -38,9 +40,31 @@ def test_headline_without_anything_of_the_teacher_is_short():
 
 
 def test_slower_student_is_called_slower():
-    assert sentence(row("0001", 0.7, 4, speedup=0.5), TEACHER, "macro_f1").endswith(
+    assert sentence(row("0001", 0.7, 4, latency_ms=8.0, speedup=0.5), TEACHER, "macro_f1").endswith(
         "2.0 times slower"
     )
+
+
+@pytest.mark.parametrize(
+    "timed",
+    [
+        {"latency_ms": 2.0, "latency_p95_ms": 9.0},
+        {"latency_ms": 4.1, "latency_p95_ms": 4.2, "teacher_latency_ms": 1.9, "speedup": 3.2},
+    ],
+)
+def test_a_speed_up_beside_other_work_is_hedged(timed: dict[str, float]):
+    student = row("0001", 0.76, 2.1, **timed)
+
+    assert sentence(student, TEACHER, "macro_f1").endswith(" times faster, timed on a busy machine")
+    assert ", about " in sentence(student, TEACHER, "macro_f1")
+
+
+def test_a_speed_up_that_the_latencies_agree_with_is_told_as_it_is():
+    timed = {"latency_ms": 2.0, "latency_p95_ms": 3.9, "teacher_latency_ms": 4.0, "speedup": 2.1}
+
+    told = sentence(row("0001", 0.76, 2.1, **timed), TEACHER, "macro_f1")
+
+    assert told.endswith("of its size, 2.1 times faster")
 
 
 def test_speed_up_comes_from_the_latencies_if_it_was_not_measured():

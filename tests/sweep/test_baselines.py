@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
 ALONE = {"distillation.method": "none"}
 TAUGHT = {"distillation.method": "logit", "distillation.alpha": 0.5}
-TIMINGS = ("latency", "speedup", "throughput")
+TIMINGS = ("latency", "teacher_latency", "speedup", "throughput")
 
 
 def space(output: Path, name: str, *points: dict[str, Any], **search: Any) -> SweepConfig:

@@ -29,7 +29,7 @@ from tests.conftest import Tiny
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
-TIMINGS = ("latency", "speedup", "throughput")
+TIMINGS = ("latency", "teacher_latency", "speedup", "throughput")
 
 
 def copied(swept: Tiny, name: str) -> SweepFolder:

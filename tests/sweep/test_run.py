@@ -176,5 +176,5 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_results(
 
 
 def without_timings(metrics: Mapping[str, float]) -> dict[str, float]:
-    timings = ("latency_ms", "latency_p95_ms", "speedup", "throughput")
+    timings = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "speedup", "throughput")
     return {name: value for name, value in metrics.items() if name not in timings}

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import ConcurrencyLimiter
 
 from kdray.sweep.bookkeeping import Bookkeeping
 from kdray.sweep.growth import Growth
+from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.resources import Slot
 from kdray.sweep.schedulers.early_stopping import EarlyStopping
 from kdray.sweep.schedulers.in_time import InTime
@@ -64,6 +66,13 @@ def tune_trials(
         scheduler.stop_waiting()
 
 
+class Unheard(NotPickled, TrialProgressCallback):  # type: ignore[misc]  # ray has no types
+    """Takes the place of Tune's own, which prints a trial that ends unreported, however quiet."""
+
+    def _print(self, msg: str) -> None:
+        """Prints nothing."""
+
+
 def _scheduler(
     searcher: StudySearch, slot: Slot, books: Bookkeeping, rivals: Rivals | None
 ) -> InTime:
@@ -80,6 +89,7 @@ def _companions(
     searcher: StudySearch, limiter: ConcurrencyLimiter, slot: Slot
 ) -> Iterator[tune.Callback]:
     """Yields what a sweep needs beside its books: more slots as nodes join, an end to the stuck."""
+    yield Unheard()
     if slot.may_grow:
         yield Growth(limiter, slot)
     timeout = searcher.config.search.trial_timeout_s

@@ -77,7 +77,7 @@ def test_every_trial_is_told_in_a_plain_line_when_the_output_is_no_terminal(swep
 
 
 def test_a_sweep_goes_on_after_its_time_budget_and_with_more_trials_and_does_nothing_twice(
-    output: Path,
+    output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def longer(**search: Any) -> SweepConfig:
         return tiny_config(output, name="longer", training={"epochs": 20}, search=search)
@@ -85,6 +85,7 @@ def test_a_sweep_goes_on_after_its_time_budget_and_with_more_trials_and_does_not
     folder, hasty = SweepFolder(output / "longer"), longer(trials=2, time_budget_s=0.5)
     with pytest.raises(SweepError, match=r"time_budget_s ended before any trial did.*resume"):
         run_sweep(hasty, folder, Launch(""), Console(file=io.StringIO()))
+    assert capsys.readouterr().out == "", "it is not for Ray to say how a trial ended"
     assert TrialState.RUNNING not in states(hasty, folder)
     assert "RUNNING" not in {run.info.status for run in runs(output, "longer")}
     teacher = folder.verification_json.stat().st_mtime_ns

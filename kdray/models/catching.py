@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from kdray.models.classifier import classification_layer
+from kdray.models.dropout import FastDropout
 
 # In BERT and its kin, and in DistilBERT.
 _NAMES = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
@@ -24,7 +26,7 @@ class Caught:
     """What went through a model, in the order of its calls.
 
     Attributes:
-        features: The input of the last classification layer, by call.
+        features: The input of the last classification layer, before dropout, by call.
         projected: What the projections to queries, keys and values returned, each by call; None
             where nobody asked for it.
     """
@@ -39,25 +41,38 @@ def catching(model: Any, features: bool, layers: Collection[int]) -> Iterator[Ca
 
     Args:
         model: A classifier.
-        features: Whether what its last classification layer reads is asked for.
+        features: Whether what its last classification layer reads is asked for, before the
+            dropout of a model that is training: that is noise of the classifier's alone.
         layers: Layers whose queries, keys and values are asked for, from 1.
     """
     caught = Caught()
     with ExitStack() as hooks:
-        if features:
-            read = classification_layer(model).register_forward_pre_hook(
-                lambda _, inputs: caught.features.append(inputs[0])
-            )
-            hooks.callback(read.remove)
+        for hook in _feature_hooks(model, caught.features) if features else ():
+            hooks.callback(hook.remove)
         for attention in projections(model) if layers else ():
             for linear, into in zip(attention, caught.projected, strict=True):
-                hook = linear.register_forward_hook(partial(_note, into, layers))
-                hooks.callback(hook.remove)
+                noted = linear.register_forward_hook(partial(_note, into, layers))
+                hooks.callback(noted.remove)
         yield caught
 
 
+def _feature_hooks(model: nn.Module, into: list[Tensor]) -> list[RemovableHandle]:
+    latest: list[Tensor] = []  # what the last dropout was given, and what it made of it
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        latest[:] = [inputs[0], output]
+
+    def read(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        dropped = latest and latest[1] is inputs[0]
+        into.append(latest[0] if dropped else inputs[0])
+
+    dropouts = [one for one in model.modules() if isinstance(one, nn.Dropout | FastDropout)]
+    hooks = [dropout.register_forward_hook(note) for dropout in dropouts]
+    return [*hooks, classification_layer(model).register_forward_pre_hook(read)]
+
+
 def pooled_features(model: Any, caught: Caught) -> Tensor:
-    """Returns what the last classification layer read in one pass, (batch, width).
+    """Returns what the last classification layer read in one pass, (batch, width), no dropout.
 
     Raises:
         RuntimeError: If it read something else than one row an example.

@@ -24,7 +24,8 @@ class Needs:
         queries_keys_values: Layers whose queries, keys and values are read, from 1.
         first: Layers whose hidden state of the first position ([CLS]) is read; 0 is the embedding
             output.
-        features: Whether the pooled features are read: what the last classification layer reads.
+        features: Whether the pooled features are read: what the last classification layer reads,
+            before its dropout.
         bank: At most so many rows of the teacher's pooled features of further training examples
             are read with each batch.
     """
@@ -63,7 +64,8 @@ class Outputs:
         queries_keys_values: Queries, keys and values of the asked layers, (batch, positions, 3,
             width); heads lie side by side in the width.
         first: Hidden state of the first position of the asked layers, (batch, width).
-        features: What the last classification layer reads, (batch, width); None if not asked for.
+        features: What the last classification layer reads, before its dropout, (batch, width);
+            None if not asked for.
         bank: The same of further training examples, (rows, width); None if not asked for.
         mask: 1 at real positions, 0 at padding, (batch, positions); None where nothing is padded.
         votes: What each member of an ensemble says; all else is its first member's. None for one

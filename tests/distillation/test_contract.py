@@ -44,6 +44,7 @@ SOFTENING = {
 }
 # Methods that say why one of their terms teaches a student that is its teacher already.
 NEVER_STILL = {"hard": "soft", "contrastive": "contrast"}
+POOLED = {"distance", "angle", "similarity", "vertices", "edges"}
 # Its hints, and so its projection, have done their part here; see test_fitnet.py.
 AT_REST = {"fitnet"}
 # What is projected where widths differ: the states of two mapped layers, or the features.
@@ -155,24 +156,24 @@ def test_another_teacher_gives_another_gradient(name, options, labels, width):
     assert (name in TEACHING) == (first.keys() > {"hard"})
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("dropout", "seen"), [("", None), ("attention_probs", {"attention"}), ("classifier", POOLED)]
+)
 @both_labels
 @every_method
 def test_a_student_that_is_its_teacher_has_no_gradient_but_that_of_the_labels(
-    name, options, labels, dropout
+    name, options, labels, dropout, seen
 ):
-    # Dropout of the hidden states and of the classifier is the student's own noise; that of the
-    # attention must not be: in the one layer here nothing but it could differ.
-    noise = {"hidden_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    student, teacher = (
-        tiny.model(labels, layers=1, attention_probs_dropout_prob=dropout, **noise)
-        for _ in range(2)
-    )
+    # Dropout of the hidden states is the student's own noise. That of the attention must not be
+    # seen in the attention, nor the classifier's in what it reads: here nothing else could differ.
+    names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    noise = {name: 0.1 if dropout and name.startswith(dropout) else 0.0 for name in names}
+    student, teacher = (tiny.model(labels, layers=1, **noise) for _ in range(2))
     student.train()
     found = terms(DISTILLATION[name](**options), labels, (student, teacher))
     scale = gradient(found["hard"], student).norm()
     still = found.keys() - {"hard", NEVER_STILL.get(name)}
-    for term in still if not dropout else found.keys() & {"attention"}:
+    for term in still & (seen or still):
         assert gradient(found[term], student).norm() < 1e-4 * scale, term
 
 

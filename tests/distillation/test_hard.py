@@ -5,6 +5,7 @@ import torch
 from kdray.distillation.hard import Hard, decisions
 from tests import tiny
 from tests.distillation.lesson import batch, gradient, terms
+from tests.distillation.slope import check_gradient
 
 LOGITS = torch.tensor([[0.2, -1.0, 3.0], [-0.1, -5.0, -2.0]])
 
@@ -39,6 +40,15 @@ def test_of_labels_it_is_the_binary_cross_entropy_with_what_is_over_a_half():
     losses = -(y * np.log(q) + ~y * np.log(1 - q))
     assert 0 < y.mean() < 1
     assert found == pytest.approx((np.array([0.5, 1.0, 0.1]) * losses).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_gradient_is_that_of_finite_differences(multi_label):
+    weights = torch.tensor([0.5, 1.0, 0.1]) if multi_label else None
+    check_gradient(
+        lambda logits: Hard().soft_term(logits, LOGITS, 0.5, multi_label, weights),
+        torch.randn(2, 3, generator=torch.Generator().manual_seed(0)),
+    )
 
 
 @pytest.mark.parametrize("labels", tiny.KINDS.values(), ids=tiny.KINDS)

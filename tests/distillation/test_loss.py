@@ -9,6 +9,7 @@ from kdray.distillation.loss import (
     hidden_loss,
     soft_loss,
 )
+from tests.distillation.slope import check_gradient
 
 MASK = torch.tensor([[1, 1, 0], [1, 1, 1]])
 
@@ -155,6 +156,31 @@ def test_the_attention_kl_agrees_with_numpy():
     expected = (a_t * np.log(a_t / a_s)).sum(-1).mean()
     found = attention_kl(torch.tensor(a_s), torch.tensor(a_t), None)
     assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def mean_of_squares(loss, student, teacher):
+    """Position by position of each text, or pair by pair of positions, in numpy."""
+    found = []
+    for text, real in enumerate(MASK.sum(1).tolist()):
+        for i in range(real):
+            pairs = range(real if loss is attention_mse else student.shape[2])
+            found += [(student[text, i, j] - teacher[text, i, j]) ** 2 for j in pairs]
+    return np.mean(found)
+
+
+@pytest.mark.parametrize(("loss", "width"), [(hidden_loss, 5), (attention_mse, 3)])
+def test_the_losses_of_squares_agree_with_numpy(loss, width):
+    student, teacher = torch.randn(2, 2, 3, width, generator=torch.Generator().manual_seed(0))
+    expected = mean_of_squares(loss, student.double().numpy(), teacher.double().numpy())
+    assert loss(student, teacher, MASK).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("mask", [MASK, None], ids=["padded", "whole"])
+@pytest.mark.parametrize("loss", [hidden_loss, attention_mse, attention_kl])
+def test_the_gradient_is_that_of_finite_differences(loss, mask):
+    states = torch.randn(2, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    student, teacher = states.softmax(-1)
+    check_gradient(lambda values: loss(values, teacher, mask), student)
 
 
 @pytest.mark.parametrize("loss", [hidden_loss, attention_mse, attention_kl])

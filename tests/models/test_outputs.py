@@ -1,5 +1,6 @@
 import gc
 import weakref
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification
 from kdray.data.base import Labels
 from kdray.models.catching import projections
 from kdray.models.classifier import classification_layer
+from kdray.models.dropout import fast_dropout
 from kdray.models.outputs import Needs, forward, release_memory, with_attentions
 from kdray.models.readable import attend
 from tests import tiny
@@ -182,6 +184,18 @@ def test_the_pooled_features_are_what_the_logits_are_made_of(any_model):
     assert torch.allclose(found.features @ last.weight.T + last.bias, found.logits, atol=1e-6)
     (gradient,) = torch.autograd.grad(found.logits.sum(), found.features)
     assert torch.allclose(gradient, last.weight.sum(0).expand(2, -1))
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_pooled_features_are_those_before_the_classifiers_dropout(any_model, fast):
+    layer, before = classification_layer(any_model.train()), []
+    parent = next(module for module in any_model.modules() if layer in module.children())
+    parent.dropout.p = 0.5
+    with fast_dropout(any_model) if fast else nullcontext():
+        parent.dropout.register_forward_pre_hook(lambda _, inputs: before.append(inputs[0]))
+        found = forward(any_model, INPUTS, Needs(features=True))
+    assert torch.equal(found.features, before[-1])
+    assert not torch.allclose(layer(found.features), found.logits, atol=1e-3)
 
 
 def test_a_feature_is_read_also_where_the_head_has_a_layer_as_wide_as_there_are_labels():

@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from kdray.config.sections import Student
 from kdray.config.validation import dotted
 from kdray.distillation.regimes import Progressive
 from kdray.errors import ConfigError, Problem
-from kdray.models.building import layer_list
+from kdray.models.building import ModelState, empty_model, layer_list
 from kdray.models.classifier import is_known, unknown_family
 from kdray.models.recomputing import can_recompute
 from kdray.pruning_checks import drawable_pruning
 from kdray.schema import SweepConfig, checked_sections
-from kdray.space_checks import sample_sections
+from kdray.space_checks import COPIED, sample_sections
 
 
 def check_family(config: SweepConfig, model: Any, *others: Any) -> None:
@@ -28,9 +30,22 @@ def check_family(config: SweepConfig, model: Any, *others: Any) -> None:
         ConfigError: With a problem for each option that its family has no way to do.
     """
     problems = [p for one in (model, *others) for p in _teacher_problems(config, one)]
-    problems += _student_problems(config, model)
+    problems += _student_problems(config, model, COPIED, "the teacher's")
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def start_problems(config: SweepConfig, name: str, state: ModelState) -> list[Problem]:
+    """Returns what is asked of students that the family of what they start from cannot do.
+
+    Args:
+        config: The sweep, without problems.
+        name: The folder or hub id.
+        state: What it holds.
+    """
+    with torch.device("meta"):
+        model = empty_model(state)
+    return list(dict.fromkeys(_student_problems(config, model, name, f"{name!r}'s")))
 
 
 def _teacher_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
@@ -39,27 +54,30 @@ def _teacher_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
         yield _not_recomputed("teacher.training", model)
 
 
-def _student_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
+def _student_problems(
+    config: SweepConfig, model: Any, initial: str, whose: str
+) -> Iterator[Problem]:
     drawable = [checked_sections(sections)[0] for sections in sample_sections(config.space)]
-    copied = [found["student"] for found in drawable if _is_copied(found["student"])]
-    yield from _classifier_problems(copied, model)
+    copied = [found["student"] for found in drawable if found["student"].initial == initial]
+    yield from _classifier_problems(copied, model, whose)
     again = any(found["training"].gradient_checkpointing for found in drawable)
-    assistants = any(isinstance(found["regime"], Progressive) for found in drawable)
+    regimes = [found["regime"] for found in drawable]
+    assistants = initial == COPIED and any(isinstance(one, Progressive) for one in regimes)
     if (copied or assistants) and again and not can_recompute(model):
         yield _not_recomputed("training", model)
     yield from _layer_problems(copied, assistants, model)
     if copied:
-        yield from _cut_problems(config, model)
+        yield from _cut_problems(config, model, whose)
 
 
-def _classifier_problems(copied: Sequence[Student], model: Any) -> Iterator[Problem]:
+def _classifier_problems(copied: Sequence[Student], model: Any, whose: str) -> Iterator[Problem]:
     if is_known(model.config):
         return
     wanted = {"pooling": (None, "cls"), "head": ("linear",)}
     for key, usual in wanted.items():
         if any(getattr(student, key) not in usual for student in copied):
             way_out = f"leave it at {usual[-1]}"
-            message = f"the teacher's model {unknown_family(model.config)}; {way_out}"
+            message = f"{whose} model {unknown_family(model.config)}; {way_out}"
             yield Problem(f"student.{key}", message)
 
 
@@ -73,13 +91,13 @@ def _layer_problems(copied: Sequence[Student], assistants: bool, model: Any) -> 
         yield Problem("regime.name", f"{message}; choose another regime")
 
 
-def _cut_problems(config: SweepConfig, model: Any) -> Iterator[Problem]:
+def _cut_problems(config: SweepConfig, model: Any, whose: str) -> Iterator[Problem]:
     for path, method in drawable_pruning(config.space):
         reason = _why_not(partial(method.check_built, model))
         if reason:
             yield Problem(
                 dotted(path, "method"),
-                f"{method.method} cannot cut the teacher's layers: {reason}; choose a method that "
+                f"{method.method} cannot cut {whose} layers: {reason}; choose a method that "
                 "masks single weights, or set `student.initial: scratch`",
             )
 
@@ -91,10 +109,6 @@ def _why_not(check: Callable[[], object]) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def _is_copied(student: Student) -> bool:
-    return student.initial == "teacher_layers"
 
 
 def _not_recomputed(section: str, model: Any) -> Problem:

@@ -25,7 +25,7 @@ from kdray.reading import read_data
 from kdray.regime_checks import regime_problems
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, weight_problems
-from kdray.starts import FOLDER, configs_of, load_starts, stored_starts
+from kdray.starts import FOLDER, configs_of, encoded_by_own, load_starts, stored_starts
 from kdray.teacher.cache import data_digest
 from kdray.teacher.keeping import HERE, Place, keep_all
 from kdray.teacher.outputs import TeacherOutputs
@@ -70,6 +70,7 @@ class PreparedSweep:
         weights: Of each member; their sum is 1.
         starts: What students start from besides the teacher, by folder or hub id.
         cache: How the outputs are kept; those of a trial's own teachers alike.
+        own_splits: The splits as those of them have them that have a tokenizer of their own.
     """
 
     labels: Labels
@@ -84,6 +85,13 @@ class PreparedSweep:
     weights: tuple[float, ...] = (1.0,)
     starts: Mapping[str, Start] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
+    own_splits: Mapping[str, Mapping[str, Dataset]] = field(default_factory=dict)
+
+    def read_by(self, initial: str) -> tuple[Any, Mapping[str, Dataset]]:
+        """Returns the tokenizer of a student that starts so, and the splits as that has them."""
+        if initial not in self.own_splits:
+            return self.tokenizer, self.splits
+        return self.starts[initial].tokenizer, self.own_splits[initial]
 
     @property
     def teachers(self) -> tuple[ModelState, ...]:
@@ -130,7 +138,8 @@ def prepare(
         write_texts(place.folder, data.examples["test"])
     said = describe_teachers(prepared.verified, config.teacher.verify.metric)
     say(f"teacher: {said}; outputs on the training set: {describe(*prepared.all_outputs)}")
-    return replace(prepared, texts=data.texts(config.space))
+    own_splits = encoded_by_own(starts, data, config.data.max_length)
+    return replace(prepared, texts=data.texts(config.space), own_splits=own_splits)
 
 
 def assemble(
@@ -227,6 +236,7 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         outputs=outputs[0],
         texts=data.texts(config.space),
         starts=starts,
+        own_splits=encoded_by_own(starts, data, length),
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
         cache=config.teacher.cache,

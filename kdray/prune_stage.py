@@ -30,7 +30,8 @@ from kdray.pruning.base import Prunable, PruningMethod
 from kdray.pruning.masking import MaskPruning
 from kdray.pruning.schedule import cubic_share
 from kdray.schema import TrialConfig
-from kdray.starts import checked_start
+from kdray.space_checks import COPIED
+from kdray.starts import load_one
 from kdray.training.stepper import BeforeStep, Stepper
 
 # Masks rise during this share of the training, in so many steps.
@@ -57,7 +58,7 @@ def _initial_student(config: TrialConfig, sweep: PreparedSweep) -> Any:
     if options.architecture is not None:
         shape = options.architecture
         return new_classifier(shape, sweep.tokenizer, sweep.labels, sweep.max_length)
-    if options.initial == "teacher_layers":
+    if options.initial == COPIED:
         own = without_mean(sweep.teacher) if options.pooling == "cls" else sweep.teacher
         model = thaw(own)
     else:
@@ -69,19 +70,33 @@ def _started(initial: str, pooling: Pooling | None, sweep: PreparedSweep) -> Any
     """Returns a model from a folder or the hub, which trials that a sweep draws have from it."""
     start = sweep.starts.get(initial)
     if start is None:
-        start = checked_start(initial, sweep.labels, sweep.tokenizer)
+        start = load_one(initial, sweep.labels, sweep.tokenizer)
+        if start.tokenizer is not None:
+            raise ValueError(f"student.initial {initial!r} has a tokenizer that nothing is read by")
     if pooling == "cls" and reads_mean(config_of(start.state)):  # a stored student
         return thaw(without_mean(start.state))
     return thaw_start(start)
 
 
-def unpruned(model: Any, sweep: PreparedSweep) -> Prunable:
-    """Returns a student before any pruning."""
+def begin_student(config: TrialConfig, sweep: PreparedSweep) -> Prunable:
+    """Returns the student before any pruning, with the splits as its tokenizer has them."""
+    return unpruned(build_student(config, sweep), sweep, config.student.initial)
+
+
+def unpruned(model: Any, sweep: PreparedSweep, initial: str = COPIED) -> Prunable:
+    """Returns a model before any pruning, with the splits as its tokenizer has them.
+
+    Args:
+        model: The model.
+        sweep: What all trials share.
+        initial: What it was built from.
+    """
+    tokenizer, splits = sweep.read_by(initial)
     return Prunable(
         model=model,
-        tokenizer=sweep.tokenizer,
+        tokenizer=tokenizer,
         labels=sweep.labels,
-        splits=sweep.splits,
+        splits=splits,
         original=copy.deepcopy(model.config),
         texts=sweep.texts,
         max_length=sweep.max_length,

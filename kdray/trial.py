@@ -21,7 +21,7 @@ from kdray.models.outputs import best_device
 from kdray.models.packing import from_format, to_format
 from kdray.models.student import Student, stored_mb
 from kdray.preparation import PreparedSweep
-from kdray.prune_stage import build_student, prune, unpruned
+from kdray.prune_stage import begin_student, prune
 from kdray.pruning.base import Prunable
 from kdray.pupils import as_student
 from kdray.regimes.table import teach
@@ -110,7 +110,7 @@ def run_trial(
     # What is timed afterwards runs as it would elsewhere.
     with deterministic_algorithms(config.training.deterministic):
         with _stage("prune", stage_s):
-            pruned = prune(unpruned(build_student(config, sweep), sweep), config)
+            pruned = prune(begin_student(config, sweep), config)
         with _stage("distil", stage_s):
             distilled = teach(pruned, Setting(config, sweep, course))
     with _stage("evaluate", stage_s):

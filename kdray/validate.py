@@ -24,7 +24,7 @@ from kdray.pruning_checks import cautions
 from kdray.reading import Data, read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
-from kdray.starts import configs_of, load_starts
+from kdray.starts import configs_of, encoded_by_own, load_starts
 from kdray.teachers import begin_teachers, with_splits
 from kdray.trial import run_trial
 from kdray.waiting import each
@@ -139,7 +139,8 @@ def tiny_sweep(config: SweepConfig, data: Data) -> tuple[PreparedSweep, dict[str
     candidates = [with_splits(one, data) for one in teachers]
     prepared = assemble(tiny, candidates, needs, starts=starts)
     sizes = {name: len(part) for name, part in splits.items()}
-    return replace(prepared, texts=data.texts(config.space)), sizes
+    own_splits = encoded_by_own(starts, data, config.data.max_length)
+    return replace(prepared, texts=data.texts(config.space), own_splits=own_splits), sizes
 
 
 def method_pairs(config: SweepConfig) -> Iterator[tuple[str, TrialConfig]]:

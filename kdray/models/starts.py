@@ -9,7 +9,7 @@ from typing import Any
 from kdray.models.building import ModelState, thaw
 from kdray.results.folder import write_json
 
-WEIGHTS, CARDS = "{}.safetensors", "starts.json"
+WEIGHTS, TOKENIZER, CARDS = "{}.safetensors", "tokenizer-{}", "starts.json"
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,12 @@ class Start:
     Attributes:
         state: The model.
         missing: Parameters that were not among its weights, as those of a new head.
+        tokenizer: Its tokenizer, where that is another than the teacher's.
     """
 
     state: ModelState
     missing: tuple[str, ...] = ()
+    tokenizer: Any = None
 
 
 def thaw_start(start: Start) -> Any:
@@ -47,6 +49,8 @@ def write_starts(folder: Path, starts: Mapping[str, Start]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(starts.values()):
         save_file(dict(start.state.weights), folder / WEIGHTS.format(number))
+        if start.tokenizer is not None:
+            start.tokenizer.save_pretrained(folder / TOKENIZER.format(number))
     cards = [
         {"initial": name, "config": start.state.config, "missing": start.missing}
         for name, start in starts.items()
@@ -66,5 +70,12 @@ def read_starts(folder: Path) -> dict[str, Start]:
         for array in weights.values():
             array.flags.writeable = False
         state = ModelState(card["config"], weights)
-        found[card["initial"]] = Start(state, tuple(card["missing"]))
+        words = _read_tokenizer(folder / TOKENIZER.format(number))
+        found[card["initial"]] = Start(state, tuple(card["missing"]), words)
     return found
+
+
+def _read_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder) if folder.is_dir() else None

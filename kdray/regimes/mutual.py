@@ -11,7 +11,7 @@ from kdray.distillation.base import Shape
 from kdray.distillation.objective import Teach
 from kdray.distillation.regimes import Mutual
 from kdray.models.outputs import Needs, Outputs, forward
-from kdray.prune_stage import build_student, prune, unpruned
+from kdray.prune_stage import begin_student, prune
 from kdray.pruning.base import Prunable
 from kdray.staff import Setting, Staff, TaughtBy
 from kdray.training.randomness import seed_everything
@@ -29,7 +29,7 @@ def _others(setting: Setting) -> list[Prunable]:
     others = []
     for number in range(1, config.regime.students):
         seed_everything(config.training.seed + number)
-        others.append(prune(unpruned(build_student(config, sweep), sweep), config))
+        others.append(prune(begin_student(config, sweep), config))
     seed_everything(config.training.seed)
     return others
 

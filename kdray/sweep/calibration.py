@@ -20,7 +20,7 @@ from kdray.errors import KdrayError
 from kdray.evaluation.metrics import selection_metric
 from kdray.models.outputs import best_device
 from kdray.preparation import PreparedSweep
-from kdray.prune_stage import build_student, prune, unpruned
+from kdray.prune_stage import begin_student, prune
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
 from kdray.sweep.resources import Slot, alive_nodes
@@ -192,7 +192,7 @@ class _Probe:
 
     def __init__(self, prepared: PreparedSweep, trial: TrialConfig) -> None:
         self._trial, self._labels = trial, prepared.labels
-        pruned = prune(unpruned(build_student(trial, prepared), prepared), trial)
+        pruned = prune(begin_student(trial, prepared), trial)
         train_set = pruned.splits["train"]
         wanted = min(len(train_set), PROBE_BATCHES * trial.training.batch_size)
         rows = np.linspace(0, len(train_set) - 1, wanted).astype(np.int64)

@@ -6,6 +6,7 @@ kdray report runs/NAME runs/OTHER
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
         output: Where `pareto.png`, `report.md`, `report.html` and `figures/` go, and a copy of
-            `trials.csv`, to be published; the sweep's own folder without it.
+            `trials.csv` and `errors.json`, to be published; the sweep's own folder without it.
 
     Returns:
         The files of the report.
@@ -42,7 +43,7 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
     figure = root / "pareto.png"
     write_file(figure, _pareto(sweep).savefig)
     if root != folder.root:
-        write_file(root / "trials.csv", lambda path: shutil.copyfile(folder.trials_csv, path))
+        _publish(root, folder.trials_csv, folder.errors_json)
     return [*write_pages(root, report_context(folder), [sweep]), figure]
 
 
@@ -91,6 +92,13 @@ def read(folder: SweepFolder) -> Read:
         for row in read_trials(folder).to_dict("records")
     ]
     return Read(folder, rows, read_summary(folder), read_sweep(folder)["config"])
+
+
+def _publish(root: Path, *files: Path) -> None:
+    """Copies what there is; no text is in it that a report may not show."""
+    for file in files:
+        if file.is_file():
+            write_file(root / file.name, partial(shutil.copyfile, file))
 
 
 def _pareto(sweep: Read) -> Any:

@@ -8,8 +8,11 @@ from kdray.reporting.headline import Row
 from kdray.results.folder import SweepFolder
 
 Kind = Literal["points", "line", "steps", "bars"]
-# What a series shows decides its colour and mark, the same in all figures; `nth` ones differ.
-Role = Literal["front", "other", "stopped", "infeasible", "teacher", "baseline", "nth"]
+# What a series shows decides its colour and mark, the same in all figures; `nth` ones differ, as do
+# those of a `sweep` among several, on whose marks the front is a `ring`.
+Role = Literal[
+    "front", "ring", "other", "stopped", "infeasible", "teacher", "baseline", "sweep", "nth"
+]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from kdray.reporting.charts.colours import (
     SOFT,
     colours,
     has_marks,
+    is_front,
     line_colour,
     nth_places,
 )
@@ -27,6 +28,7 @@ _SYMBOLS = "osD^Pvp"
 _STYLES: Sequence[Any] = ("-", "--", ":", "-.")
 _MARKS: Mapping[str, Mapping[str, Any]] = {
     "front": {"marker": "o", "ms": 9},
+    "ring": {"marker": "o", "ms": 11, "mfc": "none", "mew": 1.5},
     "other": {"marker": "o", "ms": 5.5, "alpha": 0.55, "mew": 0},
     "stopped": {"marker": "o", "ms": 5.5, "mfc": "none"},
     "infeasible": {"marker": "x", "ms": 5.5},
@@ -65,7 +67,7 @@ def matplotlib_figure(chart: Chart) -> Figure:
     if axes.get_legend_handles_labels()[1]:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     for one in chart.series:
-        if one.role == "front" and one.ids is not None:
+        if is_front(one) and one.ids is not None:
             places = list(zip(_places(chart, one), one.y, strict=True))
             name_points(figure, axes, one.ids, places)
     return figure
@@ -112,7 +114,7 @@ def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
         "color": colour,
         "ls": _STYLES[nth // len(_SYMBOLS) % len(_STYLES)] if lines else "none",
         "drawstyle": "steps-post" if one.kind == "steps" else "default",
-        "zorder": 4 if one.role == "teacher" else 3 if one.role == "front" else 2,
+        "zorder": 4 if one.role == "teacher" else 3 if is_front(one) else 2,
         "label": one.name or None,
     }
     if has_marks(one):

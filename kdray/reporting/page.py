@@ -32,7 +32,8 @@ def write_pages(root: Path, context: Mapping[str, Any], sweeps: Sequence[Read]) 
         The three of them.
     """
     front, sections = front_chart(sweeps), charts_of(sweeps)
-    charts = [front, *(chart for found in sections.values() for chart in found)]
+    seen = [chart for found in sections.values() for chart in found if chart.series]
+    charts = [front, *seen]
     stills = {chart.name: png(chart) for chart in charts}
     with written_whole(root / "figures") as staging:
         for name, still in stills.items():

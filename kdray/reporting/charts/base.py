@@ -67,7 +67,7 @@ class Chart:
         says: What is to be seen in it, in a sentence or two.
         x: What the x axis shows, with its unit.
         y: What the y axis shows, with its unit.
-        series: What is drawn.
+        series: What is drawn; nothing where there is nothing to see, but something to say of it.
         lines: Heights of horizontal lines, by what they are: the teacher's, a baseline's.
         log_x: Whether the x axis is logarithmic.
     """

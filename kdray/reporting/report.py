@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kdray.reporting.charts.base import Read
+from kdray.reporting.charts.png import small_png
 from kdray.reporting.context import Findings, build_context
 from kdray.reporting.figures import pareto_figure
 from kdray.reporting.importance import write_importance
@@ -41,7 +42,8 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
     write_importance(folder)
     sweep, root = read(folder), output or folder.root
     figure = root / "pareto.png"
-    write_file(figure, _pareto(sweep).savefig)
+    drawn = small_png(_pareto(sweep))
+    write_file(figure, lambda path: path.write_bytes(drawn))
     if root != folder.root:
         _publish(root, folder.trials_csv, folder.errors_json)
     return [*write_pages(root, report_context(folder), [sweep]), figure]

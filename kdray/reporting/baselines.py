@@ -15,6 +15,10 @@ Row = Mapping[str, Any]
 Column = tuple[str, bool, Callable[[Row], str]]
 
 _METHOD = "distillation.method"
+ALONE = (
+    "“Labels only” is the same student, pruned alike and with the same seed, trained without the "
+    "teacher; the gain is what the teacher adds."
+)
 
 
 def baseline_summaries(
@@ -65,16 +69,17 @@ def baseline_columns(front: Sequence[Row], metric: str) -> list[Column]:
     ]
 
 
+def twins_said(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Returns what “labels only” is in the tables of some sweeps; nothing where none has any."""
+    return ALONE if any(summary.get("baselines") for summary in summaries) else ""
+
+
 def baselines_said(summary: Mapping[str, Any]) -> str:
     """Returns what a report says of the baselines; nothing where there are none to be had."""
     found: Mapping[str, Row] = summary.get("baselines", {})
     if not found:
         return ""
-    said = [
-        "“Labels only” is the same student, pruned alike and with the same seed, trained without "
-        "the teacher; the gain is what the teacher adds."
-    ]
-    said += filter(None, [steps_said(summary)])
+    said = [ALONE, *filter(None, [steps_said(summary)])]
     failed = [f"{i} ({b['stage']}: {b['error']})" for i, b in found.items() if "error" in b]
     if failed:
         said.append(f"It failed for {', '.join(failed)}.")

@@ -7,14 +7,13 @@ https://jfly.uni-koeln.de/color/
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.transforms import Bbox
 from pandas import DataFrame
 
 from kdray.reporting.formats import is_missing, measured, percent, short
+from kdray.reporting.naming import name_points
 from kdray.reporting.objectives import objective
 from kdray.reporting.pareto import Direction
 from kdray.reporting.stored import WEIGHTS, WHOLE, Row, teachers
@@ -22,8 +21,6 @@ from kdray.reporting.stored import WEIGHTS, WHOLE, Row, teachers
 FRONT, TEACHER, OTHER, INK = "#0072B2", "#D55E00", "#8C8C8C", "#333333"
 KEPT = 0.97
 NUMBER = "number of the trial"
-# Where the name of a front point may stand, in points from it: the first free place is taken.
-_PLACES = ((0, 8, "center"), (0, -16, "center"), (8, -4, "left"), (-8, -4, "right"))
 
 
 def pareto_figure(
@@ -55,7 +52,7 @@ def pareto_figure(
         _scale(axes, [*table[x][table[y].notna()], *(row.get(x) for row in stored)])
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10)
     places = [(float(a), float(b)) for a, b in front[[x, y]].to_numpy(dtype=float)]
-    name_points(figure, axes, [str(name) for name in front.index], places)
+    name_points(figure, axes, [str(name) for name in front.index], places, FRONT)
     return figure
 
 
@@ -162,28 +159,3 @@ def set_log_scale(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def name_points(
-    figure: Figure, axes: Axes, names: Sequence[str], places: Sequence[tuple[float, float]]
-) -> None:
-    """Writes names beside their points; one that has no free place is left out."""
-    figure.draw_without_rendering()
-    # Pixels, at 200 an inch about as wide as a marker.
-    wide = 16 * figure.dpi / 200
-    marks = axes.transData.transform(np.array(places).reshape(-1, 2))
-    taken = [Bbox.from_bounds(x - wide / 2, y - wide / 2, wide, wide) for x, y in marks]
-    for name, place in zip(names, places, strict=True):
-        _name_point(axes, name, place, taken)
-
-
-def _name_point(axes: Axes, name: str, at: tuple[float, float], taken: list[Bbox]) -> None:
-    for across, up, align in _PLACES:
-        text = axes.annotate(
-            name, at, (across, up), textcoords="offset points", ha=align, fontsize=9, color=FRONT
-        )
-        box = text.get_window_extent()
-        if not any(box.overlaps(other) for other in taken):
-            taken.append(box)
-            return
-        text.remove()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdray.reporting.baselines import twins_said
 from kdray.reporting.charts.base import Read
 from kdray.reporting.charts.hypervolume import joint_hypervolume
 from kdray.reporting.context import Findings, measured_how, opening
@@ -34,7 +35,7 @@ def build_joint_context(sweeps: Sequence[Read], found: Sequence[Findings]) -> di
         "tiles": _tiles(sweeps),
         "measured": measured_how(sweeps[0]),
         "notes": "All sweeps are measured from the reference point of the first.",
-        "baselines": "",
+        "baselines": twins_said([sweep.summary for sweep in sweeps]),
         "front": _front_table(front, chosen, called),
         "constraints": "",
         "provenance": [

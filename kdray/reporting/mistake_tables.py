@@ -22,18 +22,29 @@ def mistakes(errors: Mapping[str, Any] | None, chosen: Row | None) -> dict[str, 
         `overview`: a table with a row a model. `models`: of the chosen student and the teacher,
         `name`, `confident` (the most confident wrong decisions by label) and, of the student,
         `lost` (where the teacher is right). `shows_texts`: whether the last column is the text.
+        `counted`: what counts as wrong, and of how many.
     """
     if not errors:
         return None
     models = errors["models"]
     detailed = [*([str(chosen["trial_id"])] if chosen else []), TEACHER]
     return {
-        "split": errors["split"],
-        "examples": errors["examples"],
+        "counted": _counted(errors),
         "shows_texts": bool(errors.get("texts")),
         "overview": _overview(errors, chosen),
         "models": [_detail(name, errors) for name in detailed if name in models],
     }
+
+
+def _counted(errors: Mapping[str, Any]) -> str:
+    """How many examples there are and which are wrong; an older version has not told the latter."""
+    wrong = {
+        None: "",
+        True: "; an example is wrong if any of its labels is",
+        False: "; each has one label, which is right or wrong",
+    }
+    told = wrong[errors.get("multi_label")]
+    return f"On {errors['split']}, {errors['examples']:,} examples{told}."
 
 
 def _overview(errors: Mapping[str, Any], chosen: Row | None) -> Table:

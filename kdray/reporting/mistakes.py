@@ -88,11 +88,11 @@ def analysis(truth: Arrays, teacher: Arrays, students: Mapping[str, Arrays]) -> 
         students: The same of each student, by its trial.
 
     Returns:
-        `examples`, `labels`, and in `models`, for the teacher and each student: `wrong` (how many
-        examples), `most_confident` (by label, the wrong decisions with the highest probability:
-        `row`, `confidence`, `truth` and `given` labels), and for students `lost` (`count`, and the
-        most confident `rows`, where the teacher is right in all and the student is not) and
-        `gained` (how many the other way round).
+        `split`, `examples`, `labels`, `multi_label`, and in `models`, for the teacher and each
+        student: `wrong` (how many examples), `most_confident` (by label, the wrong decisions with
+        the highest probability: `row`, `confidence`, `truth` and `given` labels), and for students
+        `lost` (`count`, and the most confident `rows`, where the teacher is right in all and the
+        student is not) and `gained` (how many the other way round).
     """
     names = [str(name) for name in truth["labels"]]
     targets = _one_hot(truth[SPLIT], len(names))
@@ -101,7 +101,8 @@ def analysis(truth: Arrays, teacher: Arrays, students: Mapping[str, Arrays]) -> 
     for trial_id, student in students.items():
         found = answers(student, truth[SPLIT])
         models[trial_id] = _told(found, targets, names) | _beside(right, found, targets, names)
-    return {"split": SPLIT, "examples": len(targets), "labels": names, "models": models}
+    known = {"split": SPLIT, "examples": len(targets), "labels": names}
+    return {**known, "multi_label": truth[SPLIT].ndim == 2, "models": models}
 
 
 def probabilities(

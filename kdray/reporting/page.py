@@ -13,6 +13,7 @@ from kdray.reporting.charts.front import front_chart
 from kdray.reporting.charts.html import plotly_figure
 from kdray.reporting.charts.png import png
 from kdray.reporting.charts.table import charts_of
+from kdray.reporting.front_tables import front_tables
 from kdray.reporting.rendering import render
 from kdray.results.folder import write_text, written_whole
 
@@ -31,12 +32,14 @@ def write_pages(root: Path, context: Mapping[str, Any], sweeps: Sequence[Read]) 
         The three of them.
     """
     front, sections = front_chart(sweeps), charts_of(sweeps)
-    charts = [front, *(chart for found in sections.values() for chart in found)]
+    seen = [chart for found in sections.values() for chart in found if chart.series]
+    charts = [front, *seen]
     stills = {chart.name: png(chart) for chart in charts}
     with written_whole(root / "figures") as staging:
         for name, still in stills.items():
             (staging / f"{name}.png").write_bytes(still)
-    told = {**context, "chart": front, "sections": sections}
+    tables = front_tables(context["front"])
+    told = {**context, "tables": tables, "chart": front, "sections": sections}
     write_text(root / "report.md", render("report.md.jinja", told))
     inside = {name: base64.b64encode(still).decode() for name, still in stills.items()}
     page = {

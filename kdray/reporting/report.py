@@ -6,10 +6,12 @@ kdray report runs/NAME runs/OTHER
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kdray.reporting.charts.base import Read
+from kdray.reporting.charts.png import small_png
 from kdray.reporting.context import Findings, build_context
 from kdray.reporting.figures import pareto_figure
 from kdray.reporting.importance import write_importance
@@ -28,7 +30,7 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
     Args:
         folder: The sweep's folder, with `trials.csv`, `summary.json` and `sweep.yaml`.
         output: Where `pareto.png`, `report.md`, `report.html` and `figures/` go, and a copy of
-            `trials.csv`, to be published; the sweep's own folder without it.
+            `trials.csv` and `errors.json`, to be published; the sweep's own folder without it.
 
     Returns:
         The files of the report.
@@ -40,9 +42,10 @@ def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:
     write_importance(folder)
     sweep, root = read(folder), output or folder.root
     figure = root / "pareto.png"
-    write_file(figure, _pareto(sweep).savefig)
+    drawn = small_png(_pareto(sweep))
+    write_file(figure, lambda path: path.write_bytes(drawn))
     if root != folder.root:
-        write_file(root / "trials.csv", lambda path: shutil.copyfile(folder.trials_csv, path))
+        _publish(root, folder.trials_csv, folder.errors_json)
     return [*write_pages(root, report_context(folder), [sweep]), figure]
 
 
@@ -91,6 +94,13 @@ def read(folder: SweepFolder) -> Read:
         for row in read_trials(folder).to_dict("records")
     ]
     return Read(folder, rows, read_summary(folder), read_sweep(folder)["config"])
+
+
+def _publish(root: Path, *files: Path) -> None:
+    """Copies what there is; no text is in it that a report may not show."""
+    for file in files:
+        if file.is_file():
+            write_file(root / file.name, partial(shutil.copyfile, file))
 
 
 def _pareto(sweep: Read) -> Any:

@@ -1,7 +1,8 @@
 """The tables of a report, as plain rows of text.
 
 A table is `{"columns": [{"name", "numeric"}], "rows": [{"kind", "cells"}]}`; the kind of a row is
-`teacher`, `chosen` (the headline's student) or empty.
+`teacher`, `chosen` (the headline's student) or empty. In the table of the front a column also says
+whether it is of what was `drawn`.
 """
 
 import re
@@ -17,10 +18,10 @@ from kdray.reporting.stored import WEIGHTS, teachers
 Column = tuple[str, bool, Callable[[Row], str]]
 Table = dict[str, list[dict[str, Any]]]
 
-TEACHER = "teacher"
+TEACHER, DRAWN, STORED = "teacher", "drawn", "stored as"
 # The parameters that say what a student is come first, under short names.
 _NAMES = {
-    WEIGHTS: "stored as",
+    WEIGHTS: STORED,
     "student.layers": "layers",
     "pruning.method": "pruning",
     "pruning.ratio": "ratio",
@@ -54,13 +55,16 @@ def front_table(
     at_the_head = [{"trial_id": TEACHER, **row} for row in teachers(front, teacher)]
     rows = [*at_the_head, *front]
     kinds = [TEACHER] * len(at_the_head) + ["chosen" if row is chosen else "" for row in front]
+    parameters = _parameter_columns(front, config)
     columns = [
         ("trial", False, lambda row: str(row["trial_id"])),
         *_metric_columns(teacher, config, metric),
         *baseline_columns(front, metric),
-        *_parameter_columns(front, config),
+        *parameters,
     ]
-    return _table([column for column in columns if _filled(column, rows)], rows, kinds)
+    table = _table([column for column in columns if _filled(column, rows)], rows, kinds)
+    drawn_ones = {name for name, _, _ in parameters}
+    return {**table, "columns": [{**c, DRAWN: c["name"] in drawn_ones} for c in table["columns"]]}
 
 
 def failed_table(rows: Sequence[Row]) -> Table:

@@ -145,6 +145,10 @@ def test_a_report_writes_it_and_few_trials_do_not_stop_it(make_sweep: MakeSweep)
         "trials": 3,
         "reason": "3 completed trials are too few; 10 are needed",
     }
+    said = "Nothing can be said of it: 3 completed trials are too few; 10 are needed."
+    for name in ("report.html", "report.md"):
+        assert said in (folder.root / name).read_text("utf-8")
+    assert not list((folder.root / "figures").glob("importance*"))
 
 
 def test_a_published_report_keeps_its_file(make_sweep: MakeSweep) -> None:

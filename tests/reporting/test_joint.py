@@ -3,7 +3,7 @@ import pytest
 from kdray.errors import ConfigError
 from kdray.reporting.report import joint_context, write_joint_report
 from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder
+from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import TrialResult
 
 from .conftest import MakeSweep, completed, failed
@@ -44,6 +44,17 @@ def test_front_of_several_names_the_sweep_of_each_student(sweeps: Sweeps):
     assert [it["command"] for it in told["picker"]["students"]] == [
         *["kdray best runs/b", "kdray best runs/a", "kdray best runs/b"],
     ]
+
+
+def test_labels_only_is_explained_where_one_sweep_has_it(sweeps: Sweeps):
+    trial = completed("0001", 0.74, 3.9)
+    first = sweeps("a", trial, evaluation={"baselines": True})
+    write_trial(first.baselines, completed("0001", 0.7, 3.9))
+    write_tables(first, duration_s=75.0, busy_s=90.0)
+    second = sweeps("b", completed("0001", 0.75, 4.9))
+
+    assert "is the same student" in joint_context([first, second])["baselines"]
+    assert joint_context([second, second])["baselines"] == ""
 
 
 def test_files_of_several_are_those_of_one(sweeps: Sweeps):

@@ -1,7 +1,13 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from kdray.reporting.mistake_tables import mistakes
 from kdray.reporting.report import write_report
 from kdray.results.folder import SweepFolder
 
-from .conftest import Reports, completed, written
+from .conftest import MakeSweep, Reports, completed, written
 from .test_mistakes import left
 
 
@@ -33,3 +39,32 @@ def test_errors_in_third_party_texts_are_told_by_their_rows(reports: Reports):
     for text in (html, markdown):
         assert "their texts are not shown" in text
         assert "soup" not in text
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_report_to_be_published_has_the_file_that_it_names(
+    make_sweep: MakeSweep, tmp_path: Path, texts: bool
+):
+    folder = left(make_sweep(completed("0003", 0.7, 2)), texts=texts)
+    written(folder)
+
+    write_report(folder, tmp_path / "published")
+
+    published = tmp_path / "published"
+    assert "`errors.json`" in (published / "report.md").read_text(encoding="utf-8")
+    errors = (published / "errors.json").read_text(encoding="utf-8")
+    assert ("soup" in errors) == texts
+    assert json.loads(errors)["models"]["0003"]["lost"]["count"] == 2
+
+
+def test_what_is_wrong_depends_on_how_many_labels_there_can_be():
+    def counted(known: dict[str, bool]) -> str:
+        found = mistakes({"split": "test", "examples": 1500, "models": {}, **known}, None)
+        assert found is not None
+        return str(found["counted"])
+
+    several = "On test, 1,500 examples; an example is wrong if any of its labels is."
+    assert counted({"multi_label": True}) == several
+    one = "On test, 1,500 examples; each has one label, which is right or wrong."
+    assert counted({"multi_label": False}) == one
+    assert counted({}) == "On test, 1,500 examples."

@@ -8,8 +8,11 @@ from kdray.reporting.headline import Row
 from kdray.results.folder import SweepFolder
 
 Kind = Literal["points", "line", "steps", "bars"]
-# What a series shows decides its colour and mark, the same in all figures; `nth` ones differ.
-Role = Literal["front", "other", "stopped", "infeasible", "teacher", "baseline", "nth"]
+# What a series shows decides its colour and mark, the same in all figures; `nth` ones differ, as do
+# those of a `sweep` among several, on whose marks the front is a `ring`.
+Role = Literal[
+    "front", "ring", "other", "stopped", "infeasible", "teacher", "baseline", "sweep", "nth"
+]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Chart:
         says: What is to be seen in it, in a sentence or two.
         x: What the x axis shows, with its unit.
         y: What the y axis shows, with its unit.
-        series: What is drawn.
+        series: What is drawn; nothing where there is nothing to see, but something to say of it.
         lines: Heights of horizontal lines, by what they are: the teacher's, a baseline's.
         log_x: Whether the x axis is logarithmic.
     """

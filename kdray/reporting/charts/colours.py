@@ -12,6 +12,7 @@ INK, SOFT, GRID, PAPER = "#1c2430", "#5b6675", "#e3e8ee", "#fffffe"
 FRONT, TEACHER, OTHER, BASELINE = "#0072b2", "#d55e00", "#8c8c8c", "#b8578f"
 _ROLES = {
     "front": FRONT,
+    "ring": FRONT,
     "teacher": TEACHER,
     "baseline": BASELINE,
     **dict.fromkeys(("other", "stopped", "infeasible"), OTHER),
@@ -41,10 +42,10 @@ def colours(chart: Chart) -> list[str]:
     """Returns the colour of each series of a figure, on white.
 
     Series without a role of their own take the next colour each; the first of them is the front's
-    where there is no front to be told from.
+    where there is no front to be told from. A sweep among several has one colour in all figures.
     """
-    has_front = any(one.role == "front" for one in chart.series)
-    wheel: Sequence[str] = _NTH if has_front else (FRONT, *_NTH)
+    told = any(one.role in ("front", "sweep") for one in chart.series)
+    wheel: Sequence[str] = _NTH if told else (FRONT, *_NTH)
     places = nth_places(chart)
     return [
         _ROLES.get(one.role, wheel[place % len(wheel)])
@@ -57,8 +58,18 @@ def nth_places(chart: Chart) -> list[int]:
     found, seen = [], 0
     for one in chart.series:
         found.append(seen)
-        seen += one.role == "nth"
+        seen += is_nth(one)
     return found
+
+
+def is_nth(one: Series) -> bool:
+    """Tells whether a series is told from others by the place that it has among them."""
+    return one.role in ("nth", "sweep")
+
+
+def is_front(one: Series) -> bool:
+    """Tells whether a series is the front, of one sweep or of several."""
+    return one.role in ("front", "ring")
 
 
 def line_colour(name: str) -> str:
@@ -70,4 +81,4 @@ def line_colour(name: str) -> str:
 
 def has_marks(one: Series) -> bool:
     """Tells whether each value of a series has a mark: points do, and lines that are the front."""
-    return one.kind == "points" or (one.kind in ("line", "steps") and one.role == "front")
+    return one.kind == "points" or (one.kind in ("line", "steps") and is_front(one))

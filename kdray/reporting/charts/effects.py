@@ -1,6 +1,6 @@
 """What temperature and alpha do to the quality, where they are searched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -26,6 +26,8 @@ from kdray.reporting.students import quality_of
 TEMPERATURE = "distillation.temperature"
 # With more values than this, trials are told of in thirds.
 FEW_VALUES = 4
+# With more methods than this a legend of them takes the figure's place: hover tells them.
+MOST_METHODS = 6
 _AXES = {
     TEMPERATURE: ("temperature", "temperature T"),
     ALPHA: ("alpha", "alpha: weight of the teacher, labels get 1 − alpha"),
@@ -49,11 +51,7 @@ def _having(sweep: Read, name: str) -> list[Row]:
 def _chart(sweep: Read, name: str, rows: Sequence[Row]) -> Chart:
     short, axis = _AXES[name]
     values = [float(row[name]) for row in rows]
-    methods = sorted({str(setting(row, sweep, METHOD) or "") for row in rows})
-    by_method = {
-        method: [row for row in rows if str(setting(row, sweep, METHOD) or "") == method]
-        for method in methods
-    }
+    by_method = _by_method(sweep, rows)
     return Chart(
         name=short,
         title=f"Effect of {short}",
@@ -64,6 +62,15 @@ def _chart(sweep: Read, name: str, rows: Sequence[Row]) -> Chart:
         lines=levels(sweep),
         log_x=min(values) > 0 and max(values) > 10 * min(values),
     )
+
+
+def _by_method(sweep: Read, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    """Trials by their distillation method; all together if there are many methods."""
+    called = [str(setting(row, sweep, METHOD) or "") for row in rows]
+    if len(set(called)) > MOST_METHODS:
+        return {f"trials, {len(set(called))} methods": rows}
+    named = list(zip(called, rows, strict=True))
+    return {method: [row for name, row in named if name == method] for method in sorted({*called})}
 
 
 def _series(sweep: Read, name: str, method: str, rows: Sequence[Row]) -> Series:

@@ -31,7 +31,7 @@ def front_chart(sweeps: Sequence[Read]) -> Chart:
     trials = _by_sweep(sweeps, axes) if len(sweeps) > 1 else _by_kind(sweeps[0], axes)
     # The front is drawn last: else what stands beside it would lie on its marks.
     beside = [*_labels_only(front, axes), *_with_other_seeds(front, axes)]
-    last = _front(front, axes, objectives, is_flat=len(objectives) == 2)
+    last = _front(front, axes, objectives, role="ring" if len(sweeps) > 1 else "front")
     series = [*trials, *beside, *teacher, last]
     shown = [one for one in series if one.x]
     values = [float(value) for one in shown for value in one.x]
@@ -50,6 +50,7 @@ def front_chart(sweeps: Sequence[Read]) -> Chart:
 def _says(sweeps: Sequence[Read], objectives: Mapping[str, Direction]) -> str:
     several = (
         "What no trial of any of the sweeps beats in every objective is the front. "
+        "What is on it is ringed. "
         if len(sweeps) > 1
         else ""
     )
@@ -67,9 +68,10 @@ def _front(
     axes: tuple[str, str],
     objectives: Mapping[str, Direction],
     *,
-    is_flat: bool,
+    role: Role,
 ) -> Series:
     """Draws it as steps, which show what is to be had up to an x, if it is flat."""
+    is_flat = len(objectives) == 2
     way = -1 if objectives.get(axes[0]) == "maximize" else 1
     ordered = sorted(front, key=lambda it: way * _point(it.row, axes)[0])
     return Series(
@@ -77,7 +79,7 @@ def _front(
         [_point(it.row, axes)[0] for it in ordered],
         [_point(it.row, axes)[1] for it in ordered],
         kind="steps" if is_flat else "points",
-        role="front",
+        role=role,
         hover=[_hover(it.id, it.row, it.sweep) for it in ordered],
         ids=[it.id for it in ordered],
     )
@@ -102,7 +104,7 @@ def _by_sweep(sweeps: Sequence[Read], axes: tuple[str, str]) -> list[Series]:
     return [
         _trials(
             name,
-            "nth",
+            "sweep",
             [it for it in sweep.rows if it["status"] == "completed" and not _outside(it)],
             (sweep, f"{name}/"),
             axes,

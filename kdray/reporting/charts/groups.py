@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from kdray.reporting.charts.base import Chart, Read, Series
@@ -9,10 +10,12 @@ from kdray.reporting.charts.chance import said
 from kdray.reporting.charts.trials import (
     ALPHA,
     METHOD,
-    NO_TEACHER,
+    TWIN,
     completed,
-    counted,
+    counted_rows,
     is_better_high,
+    is_labels_only,
+    labels_only,
     levels,
     qualities,
     quality_axis,
@@ -48,15 +51,15 @@ def method_charts(sweep: Read) -> list[Chart]:
 def soft_and_hard_charts(sweep: Read) -> list[Chart]:
     """Returns the quality from the labels only, from the teacher only, and from both.
 
-    Labels only: method `none` or alpha 0. Teacher only: alpha 1. Terms of hidden layers, where a
-    method has them, are there besides.
+    Labels only: see `labels_only`. Teacher only: alpha 1.
     """
-    groups = _grouped(sweep, _taught_by)
-    if len(groups) < 2:
+    groups = {HARD: labels_only(sweep), **_grouped(sweep, _taught_by)}
+    ordered = {name: groups[name] for name in (HARD, BOTH, SOFT) if groups.get(name)}
+    if len(ordered) < 2:
         return []
-    ordered = {name: groups[name] for name in (HARD, BOTH, SOFT) if name in groups}
     title = "Soft only against hard only against both"
-    return [_chart(sweep, ("soft_and_hard", title, "what the student learns from"), ordered)]
+    chart = _chart(sweep, ("soft_and_hard", title, "what the student learns from"), ordered)
+    return [replace(chart, says=f"{chart.says}{_not_there(ordered)}")]
 
 
 def _grouped(sweep: Read, label: Callable[[Row, Read], str]) -> dict[str, list[Row]]:
@@ -95,10 +98,19 @@ def _pruning(row: Row, sweep: Read) -> str:
 
 
 def _taught_by(row: Row, sweep: Read) -> str:
-    if setting(row, sweep, METHOD) == NO_TEACHER:
-        return HARD
-    # Without an alpha in the file a method has its own, which is between the two.
-    return {0: HARD, 1: SOFT}.get(setting(row, sweep, ALPHA), BOTH)
+    """Who a trial with a teacher learnt from; nothing for one without."""
+    if is_labels_only(row, sweep):
+        return ""
+    # Without an alpha in the file a method has its own, which is between 0 and 1.
+    return SOFT if setting(row, sweep, ALPHA) == 1 else BOTH
+
+
+def _not_there(groups: Mapping[str, Sequence[Row]]) -> str:
+    baselines = any(TWIN in row for row in groups.get(HARD, ()))
+    says = " A baseline is a student of the front, trained again without the teacher." * baselines
+    missing = {SOFT: "the teacher alone (alpha 1)", BOTH: "both", HARD: "labels alone"}
+    absent = [told for name, told in missing.items() if name not in groups]
+    return says + (f" No trial learnt from {' or from '.join(absent)}." if absent else "")
 
 
 def _chart(sweep: Read, names: tuple[str, str, str], groups: Mapping[str, Sequence[Row]]) -> Chart:
@@ -111,7 +123,7 @@ def _chart(sweep: Read, names: tuple[str, str, str], groups: Mapping[str, Sequen
         list(medians.values()),
         role="front",
         hover=[
-            f"{group}\nmedian {measured(metric, value)} of {counted(len(groups[group]))}"
+            f"{group}\nmedian {measured(metric, value)} of {counted_rows(groups[group])}"
             for group, value in medians.items()
         ],
     )
@@ -137,7 +149,7 @@ def _says(sweep: Read, groups: Mapping[str, Sequence[Row]]) -> str:
     metric = quality_of(sweep)
     values = {name: qualities(rows, sweep) for name, rows in groups.items()}
     parts = {
-        name: f"{name} {measured(metric, median(own))} ({counted(len(own))})"
+        name: f"{name} {measured(metric, median(own))} ({counted_rows(groups[name])})"
         for name, own in values.items()
     }
     listed = ", ".join(parts.values())

@@ -20,6 +20,8 @@ from kdray.reporting.charts.colours import (
     SOFT,
     colours,
     has_marks,
+    is_front,
+    is_nth,
     line_colour,
     nth_places,
 )
@@ -30,6 +32,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 # Symbol, size and opacity of what is not simply the next series.
 _MARKS: dict[str, tuple[str, float, float]] = {
     "front": ("circle", 12, 1.0),
+    "ring": ("circle-open", 15, 1.0),
     "other": ("circle", 8, 0.7),
     "stopped": ("circle-open", 7, 0.8),
     "infeasible": ("x-thin-open", 7, 0.9),
@@ -76,7 +79,7 @@ def _trace(chart: Chart, one: Series, colour: str, nth: int) -> dict[str, Any]:
 
 
 def _leads(one: Series) -> bool:
-    return one.role == "front" and one.hover is not None
+    return is_front(one) and one.hover is not None
 
 
 def _target(trace: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _drawn(one: Series, colour: str, nth: int) -> dict[str, Any]:
     lines = one.kind in ("line", "steps")
     mode = "+".join(part for part, on in (("lines", lines), ("markers", has_marks(one))) if on)
     line: dict[str, Any] = {"color": colour, "width": 2}
-    if one.role == "nth":
+    if is_nth(one):
         line["dash"] = _DASHES[nth // len(_SYMBOLS) % len(_DASHES)]
     if one.kind == "steps":
         line["shape"] = "hv"

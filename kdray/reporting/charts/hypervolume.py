@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from kdray.reporting.charts.base import Chart, Read, Series
+from kdray.reporting.charts.base import Chart, Read, Role, Series
 from kdray.reporting.formats import is_missing
 from kdray.reporting.headline import Row
 from kdray.reporting.objectives import ideal_point
@@ -62,7 +62,8 @@ def _series(
     called: Sequence[str], x: Sequence[Sequence[float]], y: Sequence[Sequence[float]]
 ) -> list[Series]:
     found = zip(called, x, y, strict=True)
-    return [Series(name, across, up, kind="steps") for name, across, up in found]
+    role: Role = "sweep" if len(called) > 1 else "nth"
+    return [Series(name, across, up, kind="steps", role=role) for name, across, up in found]
 
 
 def _in_order(rows: Sequence[Row]) -> list[Row]:

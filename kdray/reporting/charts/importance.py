@@ -14,21 +14,25 @@ NAMED, LARGE = 2, 0.1
 
 
 def importance_charts(sweep: Read) -> list[Chart]:
-    """Returns the importance of parameters, a figure an objective, if there are trials enough."""
+    """Returns the importance of parameters, a figure an objective, or why there is none to see."""
     found = read_importance(sweep.folder) or {}
+    if "reason" in found:
+        title, says = "Importance of parameters", f"Nothing can be said of it: {found['reason']}."
+        return [Chart("importance", title, says, "", "", [])]
     shares = found.get("importance", {})
     return [_chart(metric, shares[metric], found) for metric in shares]
 
 
 def _chart(metric: str, shares: Mapping[str, float], found: Mapping[str, Any]) -> Chart:
     names = [_named(name, found) for name in shares]
+    bars = [Series("", names, list(shares.values()), kind="bars")]
     return Chart(
         name=f"importance_{metric}",
         title=f"Importance for {objective(metric).label}",
         says=_says(metric, shares, found),
         x="parameter",
         y="share of the importance",
-        series=[Series("", names, list(shares.values()), kind="bars")],
+        series=bars if found["explained"][metric] else [],
     )
 
 

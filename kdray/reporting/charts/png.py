@@ -13,20 +13,25 @@ from PIL import Image
 from kdray.reporting.charts.base import Chart, Series
 from kdray.reporting.charts.categories import categories, counts, is_lying
 from kdray.reporting.charts.colours import (
+    FRONT,
     GRID,
     INK,
     SOFT,
     colours,
     has_marks,
+    is_front,
     line_colour,
     nth_places,
 )
-from kdray.reporting.figures import name_points, set_log_scale
+from kdray.reporting.figures import set_log_scale
+from kdray.reporting.naming import name_points
 
+COLOURS = 64
 _SYMBOLS = "osD^Pvp"
 _STYLES: Sequence[Any] = ("-", "--", ":", "-.")
 _MARKS: Mapping[str, Mapping[str, Any]] = {
     "front": {"marker": "o", "ms": 9},
+    "ring": {"marker": "o", "ms": 11, "mfc": "none", "mew": 1.5},
     "other": {"marker": "o", "ms": 5.5, "alpha": 0.55, "mew": 0},
     "stopped": {"marker": "o", "ms": 5.5, "mfc": "none"},
     "infeasible": {"marker": "x", "ms": 5.5},
@@ -36,20 +41,26 @@ _MARKS: Mapping[str, Mapping[str, Any]] = {
 
 
 def png(chart: Chart) -> bytes:
-    """Returns a figure as a small PNG, 7.2 × 4.4 inches at 150 dots an inch, in 128 colours.
+    """Returns a figure as a small PNG, 7.2 × 4.4 inches; see `small_png`.
 
     Points of the front are named by their trials, where there is a free place.
     """
+    return small_png(matplotlib_figure(chart))
+
+
+def small_png(figure: Figure) -> bytes:
+    """Returns what matplotlib draws as a PNG in 64 colours that says how many dots an inch has."""
     drawn = io.BytesIO()
-    matplotlib_figure(chart).savefig(drawn, format="png")
-    reduced = io.BytesIO()
-    Image.open(drawn).convert("RGB").quantize(128).save(reduced, format="png", optimize=True)
+    figure.savefig(drawn, format="png")
+    reduced, dots = io.BytesIO(), (figure.dpi, figure.dpi)
+    few = Image.open(drawn).convert("RGB").quantize(COLOURS)
+    few.save(reduced, format="png", optimize=True, dpi=dots)
     return reduced.getvalue()
 
 
 def matplotlib_figure(chart: Chart) -> Figure:
     """Returns a figure as matplotlib draws it."""
-    figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2, 4.4), dpi=200, layout="constrained")
     axes = figure.add_subplot()
     _style(axes, chart)
     for one, colour, nth in zip(chart.series, colours(chart), nth_places(chart), strict=True):
@@ -65,9 +76,9 @@ def matplotlib_figure(chart: Chart) -> Figure:
     if axes.get_legend_handles_labels()[1]:
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     for one in chart.series:
-        if one.role == "front" and one.ids is not None:
+        if is_front(one) and one.ids is not None:
             places = list(zip(_places(chart, one), one.y, strict=True))
-            name_points(figure, axes, one.ids, places)
+            name_points(figure, axes, one.ids, places, FRONT)
     return figure
 
 
@@ -112,7 +123,7 @@ def _draw(axes: Axes, one: Series, x: Any, look: tuple[str, int]) -> None:
         "color": colour,
         "ls": _STYLES[nth // len(_SYMBOLS) % len(_STYLES)] if lines else "none",
         "drawstyle": "steps-post" if one.kind == "steps" else "default",
-        "zorder": 4 if one.role == "teacher" else 3 if one.role == "front" else 2,
+        "zorder": 4 if one.role == "teacher" else 3 if is_front(one) else 2,
         "label": one.name or None,
     }
     if has_marks(one):

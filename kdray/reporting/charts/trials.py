@@ -12,6 +12,10 @@ from kdray.reporting.students import quality_of
 from kdray.reporting.tables import configuration
 
 METHOD, ALPHA, NO_TEACHER = "distillation.method", "distillation.alpha", "none"
+# Methods that the teacher's weight, alpha, is all of: at 0 nothing is left of the teacher.
+ALPHA_ALONE = ("logit", "logit_mse", "hard")
+# In the row of a baseline.
+TWIN = "is_twin"
 
 
 def completed(sweep: Read) -> list[Row]:
@@ -61,25 +65,54 @@ def told(row: Row, sweep: Read) -> str:
     return f"trial {row['trial_id']}\n{value}\n{configuration(row, sweep.config)}"
 
 
-def counted(number: int) -> str:
+def counted(number: int, name: str = "trial") -> str:
     """Returns "1 trial" or "7 trials"."""
-    return f"{number} trial{'' if number == 1 else 's'}"
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def counted_rows(rows: Sequence[Row]) -> str:
+    """Returns "7 trials", "3 baselines" or "7 trials and 3 baselines"."""
+    twins = sum(TWIN in row for row in rows)
+    numbers = {"trial": len(rows) - twins, "baseline": twins}
+    return " and ".join(counted(number, name) for name, number in numbers.items() if number)
+
+
+def is_labels_only(row: Row, sweep: Read) -> bool:
+    """Tells whether a trial learnt from labels alone.
+
+    That is method `none`, or alpha 0 where alpha weighs all that is of the teacher.
+    """
+    method = setting(row, sweep, METHOD)
+    without = method in ALPHA_ALONE and setting(row, sweep, ALPHA) == 0
+    return bool(method == NO_TEACHER or without)
+
+
+def labels_only(sweep: Read) -> list[Row]:
+    """Returns all that learnt from labels alone: trials, and the front's label-only baselines."""
+    metric = quality_of(sweep)
+    known = completed(sweep)
+    twins = [_twin(row, metric) for row in known if not is_missing(row.get(f"baseline_{metric}"))]
+    return [*(row for row in known if is_labels_only(row, sweep)), *twins]
+
+
+def _twin(row: Row, metric: str) -> Row:
+    """The label-only baseline of a trial, as a row of its own."""
+    student = {name: value for name, value in row.items() if not name.startswith("distillation.")}
+    told = {"trial_id": f"{row['trial_id']}, labels only", metric: row[f"baseline_{metric}"]}
+    return {**student, **told, METHOD: NO_TEACHER, TWIN: True}
 
 
 def levels(sweep: Read) -> dict[str, float]:
     """Returns the qualities that trials are seen against, by what they are, on validation.
 
-    They are the teacher's, the best of the label-only baselines, and the median of the trials that
-    learnt without a teacher; each only where there is one.
+    They are the teacher's, and the best and the median of what learnt from labels alone; each only
+    where there is one.
     """
-    metric = quality_of(sweep)
-    better = max if is_better_high(sweep) else min
-    found = {"teacher": sweep.summary["teacher"].get(metric)}
-    runs = sweep.summary.get("baselines", {}).values()
-    values = [run.get("metrics", {}).get(f"baseline_{metric}") for run in runs]
-    beside = [value for value in values if not is_missing(value)]
-    found["labels only: best baseline"] = better(beside) if beside else None
-    alone = [row for row in completed(sweep) if setting(row, sweep, METHOD) == NO_TEACHER]
-    name = f"labels only: median of {counted(len(alone))}"
-    found[name] = median(qualities(alone, sweep)) if alone else None
+    found = {"teacher": sweep.summary["teacher"].get(quality_of(sweep))}
+    alone = labels_only(sweep)
+    values = qualities(alone, sweep)
+    if len(values) > 1:
+        found["labels only: best"] = (max if is_better_high(sweep) else min)(values)
+    if values:
+        found[f"labels only: median of {counted_rows(alone)}"] = median(values)
     return {name: float(value) for name, value in found.items() if not is_missing(value)}

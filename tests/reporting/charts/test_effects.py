@@ -61,3 +61,14 @@ def test_few_values_are_told_of_one_by_one_and_a_wide_range_by_its_logarithm(
         "3 trials are too few to tell whether that is more than chance."
     )
     assert chart.log_x
+
+
+def test_many_methods_are_one_series_that_hover_tells_apart(make_sweep: MakeSweep) -> None:
+    methods = ["logit", "hidden", "attention", "pkd", "rkd", "minilm", "fitnet"]
+    trials = [
+        trial(n, 0.7, distillation__method=method, distillation__alpha=n / 10)
+        for n, method in enumerate(methods)
+    ]
+    (series,) = charts(make_sweep, trials)["alpha"].series
+    assert series.name == "trials, 7 methods"
+    assert "distillation rkd" in (series.hover or ())[4]

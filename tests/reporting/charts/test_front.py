@@ -84,9 +84,10 @@ def test_several_sweeps_share_a_front(make_sweep: MakeSweep, tmp_path: Path):
     a, b, teacher, front = found.series
     assert list(front.ids or ()) == ["b/0002", "a/0002", "b/0001"]
     assert [(one.name, one.role, list(one.ids or ())) for one in (a, b)] == [
-        ("a", "nth", ["a/0001", "a/0002"]),
-        ("b", "nth", ["b/0001", "b/0002"]),
+        ("a", "sweep", ["a/0001", "a/0002"]),
+        ("b", "sweep", ["b/0001", "b/0002"]),
     ]
+    assert front.role == "ring"
     assert teacher.name == "teacher: 0.770 at 8.0 MB"
 
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 from kdray.reporting.charts.groups import method_charts, soft_and_hard_charts
+from kdray.results.folder import write_trial
 from kdray.results.records import TrialResult
 
 from ..conftest import MakeSweep
@@ -69,3 +70,22 @@ def test_soft_hard_and_both_are_told_apart_by_alpha_and_method(make_sweep: MakeS
     (chart,) = soft_and_hard_charts(sweep)
     assert chart.series[1].x == ["labels only (hard)", "both", "teacher only (soft)"]
     assert chart.series[1].y == [0.61, 0.70, 0.80]
+    assert chart.lines["labels only: median of 2 trials"] == 0.61
+
+
+def test_baselines_of_the_front_are_what_labels_alone_teach(make_sweep: MakeSweep) -> None:
+    trials = [trial(1, 0.70, distillation__alpha=0.5), trial(2, 0.72, distillation__alpha=0.3)]
+    folder = make_sweep(*trials, evaluation={"baselines": True})
+    write_trial(folder.baselines, trial(1, 0.66))
+    write_trial(folder.baselines, trial(2, 0.68))
+    (chart,) = soft_and_hard_charts(tabled(folder))
+    assert chart.series[1].x == ["labels only (hard)", "both"]
+    assert chart.series[1].y == [0.67, 0.71]
+    assert chart.lines["labels only: median of 2 baselines"] == 0.67
+    assert chart.says.startswith(
+        "Median macro-F1: labels only (hard) 0.670 (2 baselines), both 0.710 (2 trials)."
+    )
+    assert chart.says.endswith(
+        "A baseline is a student of the front, trained again without the teacher. "
+        "No trial learnt from the teacher alone (alpha 1)."
+    )

@@ -2,6 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from kdray.reporting.charts.base import Chart, Series
+from kdray.reporting.charts.colours import FRONT, colours
+from kdray.reporting.charts.front import front_chart
 from kdray.reporting.charts.hypervolume import hypervolume_charts, joint_hypervolume
 from kdray.reporting.report import read
 from kdray.reporting.summary import write_tables
@@ -18,6 +21,10 @@ def timed(result: TrialResult, ended: str, seconds: float) -> TrialResult:
 def written(folder: SweepFolder) -> SweepFolder:
     write_tables(folder, duration_s=1, busy_s=1)
     return folder
+
+
+def zip_colours(chart: Chart) -> list[tuple[Series, str]]:
+    return list(zip(chart.series, colours(chart), strict=True))
 
 
 def test_it_grows_in_the_order_in_which_trials_ended_and_ends_at_the_sweeps(make_sweep: MakeSweep):
@@ -78,4 +85,7 @@ def test_several_sweeps_are_measured_alike(make_sweep: MakeSweep):
     [over_trials] = hypervolume_charts(sweeps)
 
     assert [series.name for series in over_trials.series] == ["one", "demo"]
+    of_front = {one.name: c for one, c in zip_colours(front_chart(sweeps))}
+    assert [c for _, c in zip_colours(over_trials)] == [of_front["one"], of_front["demo"]]
+    assert len(set(of_front.values()) - {FRONT}) > 2
     assert joint_hypervolume(sweeps, sweeps[0]) > max(s.y[-1] for s in over_trials.series)

@@ -39,6 +39,7 @@ def test_each_objective_has_its_bars_and_says_what_they_are_worth(make_sweep: Ma
         "training.learning_rate 75.0 % and pruning.ratio 25.0 %. What not every trial has is "
         "judged among those that have it."
     )
+    assert not size.series
     assert size.says.startswith("The parameters foretell nothing of size between 40 trials")
 
 
@@ -47,8 +48,10 @@ def test_little_to_go_by_is_called_a_hint(make_sweep: MakeSweep) -> None:
     assert "Take it as a hint: that is little to go by." in quality.says
 
 
-def test_too_few_trials_have_no_figure(make_sweep: MakeSweep) -> None:
+def test_too_few_trials_have_the_reason_instead_of_a_figure(make_sweep: MakeSweep) -> None:
     folder = make_sweep(trial(1, 0.7))
     assert importance_charts(tabled(folder)) == []
     folder.importance_json.write_text('{"trials": 1, "reason": "too few"}', encoding="utf-8")
-    assert importance_charts(tabled(folder)) == []
+    (chart,) = importance_charts(tabled(folder))
+    assert not chart.series
+    assert chart.says == "Nothing can be said of it: too few."

@@ -20,8 +20,9 @@ def test_it_is_a_small_png():
     drawn = png(chart(Series("line", [1, 2], [1, 2], kind="line"), lines={"teacher": 1.5}))
 
     image = Image.open(io.BytesIO(drawn))
-    assert image.size == (1080, 660)
-    assert len(drawn) < 40_000
+    assert image.size == (1440, 880)
+    assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+    assert len(drawn) < 25_000
 
 
 def test_bars_of_several_series_stand_side_by_side_over_one_axis():

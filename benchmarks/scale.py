@@ -1,13 +1,16 @@
 """A sweep of a thousand trials over 64 slots: does the driver keep up, and is anything lost?
 
     python benchmarks/scale.py --trials 1000 --nodes 8 --slots 8
+    python benchmarks/scale.py --trials 1000 --scheduler pareto_asha --epochs 27 --seconds 9
 
 A cluster of real Ray nodes on this machine, each with virtual cores, more of them than there are.
 The driver is a user's: Optuna's TPE with two objectives and four drawn parameters, MLflow in
-SQLite, trial folders, tables, report. Trials are stubs: they report three epochs, write a result
-that follows from what was drawn, and import neither torch nor transformers, so that 64 workers fit
-into the memory of one machine. Prints what the driver used in each quarter of the trials, and JSON
-in the last line; exit code 1 if a trial is lost or the three stores do not agree.
+SQLite, trial folders, tables, report. Trials are stubs: they report their epochs, three unless
+told otherwise, write a result that follows from what was drawn, and import neither torch nor
+transformers, so that 64 workers fit into the memory of one machine. With `--scheduler` those that
+are behind are stopped early; one that waited goes on where it was. Prints what the driver used in
+each quarter of the trials, and JSON in the last line; exit code 1 if a trial is lost or the three
+stores do not agree.
 """
 
 import argparse
@@ -31,26 +34,31 @@ from stub_space import SPACE
 from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import EpochReport, TrialResult
 
-EPOCHS = 3
 
-
-def stub_trial(config: dict[str, Any], shared: tuple[str, float]) -> None:
-    """Runs in a Ray worker: reports three epochs and writes a result."""
+def stub_trial(config: dict[str, Any], shared: tuple[str, float, int]) -> None:
+    """Runs in a Ray worker: reports epochs, those that it has not done yet, and writes a result."""
     from ray import tune
 
-    root, seconds = shared
-    metrics, reports = outcome(config["parameters"]), list[EpochReport]()
-    for epoch in range(1, EPOCHS + 1):
-        time.sleep(seconds / EPOCHS)
-        reports.append(EpochReport(epoch, EPOCHS, metrics, {"loss": 1.0}, seconds / EPOCHS))
-        tune.report({"epoch": epoch, "report": reports[-1].to_json(), "duration_s": seconds})
+    root, seconds, epochs = shared
+    kept = Path(root) / "kept" / config["trial_id"]
+    kept.parent.mkdir(exist_ok=True)
+    done = int(kept.read_text(encoding="utf-8")) if kept.exists() else 0
+    metrics = outcome(config["parameters"])
+    reports = [
+        EpochReport(epoch, epochs, metrics, {"loss": 1.0}, seconds / epochs)
+        for epoch in range(1, epochs + 1)
+    ]
+    for report in reports[done:]:
+        time.sleep(seconds / epochs)
+        kept.write_text(str(report.epoch), encoding="utf-8")
+        tune.report({"epoch": report.epoch, "report": report.to_json(), "duration_s": seconds})
     result = TrialResult(
         config["trial_id"],
         "completed",
         parameters=config["parameters"],
         metrics=metrics,
-        epochs=EPOCHS,
-        selected_epoch=EPOCHS,
+        epochs=epochs,
+        selected_epoch=epochs,
         duration_s=seconds,
     )
     write_trial(SweepFolder(Path(root)), result, reports)
@@ -108,18 +116,21 @@ def lost(folder: SweepFolder, trials: int) -> list[str]:
     from kdray.locations import past_config
     from kdray.sweep.search import open_study
 
-    ids = [result.trial_id for result in folder.results() if result.status == "completed"]
+    ids = [result.trial_id for result in folder.results() if result.status != "failed"]
     states = Counter(trial.state for trial in open_study(past_config(folder), folder, 0).trials)
     client = MlflowClient(f"sqlite:///{folder.root.parent / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(folder.name)
     runs = client.search_runs([experiment.experiment_id], max_results=trials + 10)
     found = {
         "results": len(set(ids)),
-        "Optuna": states[TrialState.COMPLETE],
+        "Optuna": states[TrialState.COMPLETE] + states[TrialState.PRUNED],
         "MLflow": sum(run.info.status == "FINISHED" for run in runs) - 1,
     }
     wrong = [f"{name}: {count} of {trials}" for name, count in found.items() if count != trials]
-    return wrong + [f"Optuna: {n} {state.name}" for state, n in states.items() if state.value != 1]
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return wrong + [
+        f"Optuna: {n} {state.name}" for state, n in states.items() if state not in ended
+    ]
 
 
 def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -129,15 +140,15 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from kdray.sweep.opening import Launch
     from kdray.sweep.trainable import Shared
 
-    search = {"trials": given.trials, "keep": "none"}
-    space = SPACE | {"training": SPACE["training"] | {"epochs": EPOCHS}}
+    search = {"trials": given.trials, "keep": "none", "scheduler": given.scheduler}
+    space = SPACE | {"training": SPACE["training"] | {"epochs": given.epochs}}
     file = scratch / "scale.yaml"
     file.write_text(yaml.safe_dump(space | {"search": search}), encoding="utf-8")
     folder = SweepFolder(scratch / "runs" / "scale")
     sampler = Sampler(folder)
     sampler.start()
     stubs = mock.patch.object(tuning, "sweep_trial", stub_trial)
-    what = (str(folder.root), given.seconds)
+    what = (str(folder.root), given.seconds, given.epochs)
     shared = mock.patch.object(Shared, "of", return_value=what)
     with stubs, shared:
         launch = Launch("benchmarks/scale.py", given.address)
@@ -147,6 +158,8 @@ def measure(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in folder.root.rglob("*") if path.is_file())
     return {
         "trials": given.trials,
+        "scheduler": given.scheduler,
+        "stopped_early": sum(one.status == "stopped_early" for one in folder.results()),
         "slots": given.nodes * given.slots,
         "quarters": sampler.quarters(given.trials),
         "driver_peak_mb": sampler.peak_mb,
@@ -160,7 +173,10 @@ def show(found: dict[str, Any]) -> None:
     print(f"{'quarter':>8}{'wall a trial':>15}{'driver CPU a trial':>21}")
     for number, row in enumerate(found["quarters"], 1):
         print(f"{number:8}{row['wall_s']:14.3f}s{row['driver_cpu_s']:20.3f}s")
-    print(f"{found['trials']} trials over {found['slots']} slots")
+    print(
+        f"{found['trials']} trials over {found['slots']} slots, scheduler {found['scheduler']}, "
+        f"{found['stopped_early']} stopped early"
+    )
     print(f"driver: at most {found['driver_peak_mb']:.0f} MB; disk: {found['disk_mb']:.1f} MB")
     print("lost: " + (", ".join(found["lost"]) or "nothing"))
 
@@ -174,6 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--slots", type=int, default=8, help="a node")
     parser.add_argument("--seconds", type=float, default=1.0, help="a stub trial")
+    parser.add_argument("--epochs", type=int, default=3, help="a stub trial")
+    schedulers = ["fifo", "median", "pareto_asha"]
+    parser.add_argument("--scheduler", choices=schedulers, default="fifo")
     given = parser.parse_args(arguments)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     given.address = cluster.address

@@ -8,13 +8,20 @@ from functools import partial
 
 from kdray import __version__
 from kdray.data.dataset import learnt_rows
+from kdray.distillation.base import Match
 from kdray.models.first_position import first_position_only
 from kdray.models.outputs import best_device, with_attentions
 from kdray.preparation import PreparedSweep
 from kdray.prune_stage import is_gradual, is_rising, prune, reshaped, stages
 from kdray.pruning.base import Prunable
 from kdray.pupils import Pupil, costs_of, enrol, quality_of
-from kdray.results.records import MICRO_BATCH_SIZE, TEACHER_EXAMPLES, EpochReport
+from kdray.results.records import (
+    GRADIENT_SHARE,
+    LOSS_SHARE,
+    MICRO_BATCH_SIZE,
+    TEACHER_EXAMPLES,
+    EpochReport,
+)
 from kdray.schema import TrialConfig
 from kdray.staff import Appoint, Setting
 from kdray.teacher.lessons import EnsembleLessons, Lessons
@@ -39,21 +46,25 @@ def begin_course(
 def distil(students: Sequence[Prunable], setting: Setting, appoint: Appoint) -> Prunable:
     """Trains students side by side; returns the best with its weights of the best epoch.
 
-    Where pruning has stages, the training goes on after each with what is left. Early stopping
-    waits for the last, and for hints and rising masks; students side by side end together, when
-    the best of them was no better for long enough. The state is written after `course.on_epoch`:
-    an epoch of which nobody was told is done again.
+    Where pruning has stages, the training goes on after each with what is left, and with what its
+    projections have learnt where they still fit. Early stopping waits for the last, and for hints
+    and rising masks; students side by side end together, when the best of them was no better for
+    long enough. The state is written after `course.on_epoch`: an epoch of which nobody was told is
+    done again.
     """
     config, course = setting.config, setting.course
     starts = sorted(stages(config))
     done, students = _kept(students, starts, course)
+    matches: Sequence[Match] = ()
     for first, last in zip(starts, [*starts[1:], config.training.epochs], strict=True):
         if last < done:
             continue
         if first > 0 and done <= first:
             students = [prune(student, config, first) for student in students]
             course.reshaped = True
-        students = _train(students, setting, appoint, range(first, last))
+        pupils = _enrolled(students, setting, appoint, first, matches)
+        students = _train(pupils, setting, range(first, last))
+        matches = [pupil.match for pupil in pupils]
         done = last
     best = students[course.chosen]
     course.best.restore(best.model)
@@ -61,21 +72,40 @@ def distil(students: Sequence[Prunable], setting: Setting, appoint: Appoint) -> 
     return best
 
 
-def _train(
-    students: Sequence[Prunable], setting: Setting, appoint: Appoint, epochs: range
-) -> list[Prunable]:
-    """Trains for some of the epochs, between which the students keep their shapes."""
-    course = setting.course
+def _enrolled(
+    students: Sequence[Prunable],
+    setting: Setting,
+    appoint: Appoint,
+    done: int,
+    former: Sequence[Match],
+) -> list[Pupil]:
+    """Returns students with all that trains them after some epochs.
+
+    Args:
+        students: In the shapes that they keep from now on.
+        setting: What they are trained with.
+        appoint: Finds their teachers.
+        done: The epochs.
+        former: How their layers stood to their teachers' in the stage before, if there was one.
+    """
     for student in students:
         student.model.to(best_device())
     staff = appoint(students)
     pupils = [
-        enrol(student, teacher, staff.before_step, setting, epochs.start)
+        enrol(student, teacher, staff.before_step, setting, done)
         for student, teacher in zip(students, staff.teachers, strict=True)
     ]
-    first, *others = pupils
-    peers = {f"student.{n}": StepperState(pupil.lane.stepper) for n, pupil in enumerate(others, 1)}
-    course.beside = {**staff.beside, **peers}
+    for pupil, match in zip(pupils, former, strict=False):
+        pupil.match.take_over(match)
+    steppers = {f"student.{n}": pupil.lane.stepper for n, pupil in enumerate(pupils) if n}
+    peers = {name: StepperState(stepper) for name, stepper in steppers.items()}
+    setting.course.beside = {**staff.beside, **peers}
+    return pupils
+
+
+def _train(pupils: Sequence[Pupil], setting: Setting, epochs: range) -> list[Prunable]:
+    """Trains for some of the epochs, between which the students keep their shapes."""
+    course, first = setting.course, pupils[0]
     fixed = [costs_of(pupil, setting) for pupil in pupils]
     # Before anything is seen on the probe: a model that was cut has any weights until then.
     if not course.epochs:
@@ -184,8 +214,8 @@ def _report(
     epoch: EpochTraining, config: TrialConfig, metrics: Mapping[str, float], asked: int
 ) -> EpochReport:
     training = {"loss": epoch.loss, "learning_rate": epoch.learning_rate}
-    training |= {f"loss_share_{name}": share for name, share in epoch.loss_share.items()}
-    training |= {f"gradient_share_{name}": share for name, share in epoch.gradient_share.items()}
+    training |= {f"{LOSS_SHARE}{name}": share for name, share in epoch.loss_share.items()}
+    training |= {f"{GRADIENT_SHARE}{name}": share for name, share in epoch.gradient_share.items()}
     training |= {TEACHER_EXAMPLES: float(asked)} if asked else {}
     if epoch.micro_batch_size < config.training.batch_size:
         training |= {MICRO_BATCH_SIZE: float(epoch.micro_batch_size)}

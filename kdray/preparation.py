@@ -13,6 +13,7 @@ from kdray.data.texts import Texts
 from kdray.distillation.base import Shape
 from kdray.errors import ConfigError, Problem
 from kdray.evaluation.measure import Measured
+from kdray.head_checks import head_problems
 from kdray.metric_checks import check_measurable
 from kdray.models.building import ModelState, freeze
 from kdray.models.outputs import Needs
@@ -23,7 +24,7 @@ from kdray.reading import read_data
 from kdray.regime_checks import regime_problems
 from kdray.schema import SweepConfig, checked_sections
 from kdray.space_checks import sample_sections, shape_problems, weight_problems
-from kdray.starts import FOLDER, load_starts, stored_starts
+from kdray.starts import FOLDER, configs_of, load_starts, stored_starts
 from kdray.teacher.cache import data_digest
 from kdray.teacher.keeping import HERE, Place, keep_all
 from kdray.teacher.outputs import TeacherOutputs
@@ -113,8 +114,8 @@ def prepare(
     """
     data = read_data(config)
     teachers = begin_teachers(config, data)
-    needs = teacher_needs(config, data.labels, teachers[0].model.config)
     starts = load_starts(config, data.labels, teachers[0].tokenizer)
+    needs = teacher_needs(config, data.labels, teachers[0].model.config, configs_of(starts))
     candidates = [with_splits(teacher, data) for teacher in teachers]
     for line in (*cautions(config.space), *data.notes):
         say(line)
@@ -199,7 +200,8 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
     pairs = load_teachers(config, folder, data.labels)
     (model, tokenizer), length = pairs[0], config.data.max_length
     splits = data.encoded(tokenizer, length)
-    needs, verified = teacher_needs(config, data.labels, model.config), load_verified(folder)
+    starts, verified = stored_starts(config, folder, data.labels, tokenizer), load_verified(folder)
+    needs = teacher_needs(config, data.labels, model.config, configs_of(starts))
     if verified.data_digest not in ("", data_digest(splits)):
         message = f"are not those that {folder.root} began with; put them back, or sweep anew"
         raise ConfigError([Problem("data", message)])
@@ -220,7 +222,7 @@ def rebuild(config: SweepConfig, place: Place) -> PreparedSweep:
         verified=verified,
         outputs=outputs[0],
         texts=data.texts(config.space),
-        starts=stored_starts(config, folder, data.labels, tokenizer),
+        starts=starts,
         others=tuple(map(Member, states[1:], learnt[1:], outputs[1:])),
         weights=config.teacher.shares,
     )
@@ -236,29 +238,33 @@ def _learnt(splits: Mapping[str, Dataset]) -> dict[str, Dataset]:
     return {name: splits[name] for name in LEARNT if name in splits}
 
 
-def teacher_needs(config: SweepConfig, labels: Labels, teacher: Any) -> Needs:
+def teacher_needs(
+    config: SweepConfig, labels: Labels, teacher: Any, starts: Mapping[str, Any] | None = None
+) -> Needs:
     """Returns what any trial that can be drawn reads of the teacher.
 
     Args:
         config: The sweep.
         labels: What is predicted.
         teacher: The teacher's transformers configuration.
+        starts: Those of what students start from besides it, by folder or hub id.
 
     Raises:
-        ConfigError: If something that can be drawn does not fit the teacher's shape.
+        ConfigError: If something that can be drawn does not fit the shapes of these.
     """
-    shape = Shape.of(teacher)
-    problems: list[Problem] = []
+    shape, starts, problems = Shape.of(teacher), starts or {}, list[Problem]()
+    shapes = {name: Shape.of(its) for name, its in starts.items()}
     for sections in sample_sections(config.space):
         found, _ = checked_sections(sections)
-        problems += shape_problems(found["student"], found["distillation"], shape)
+        problems += shape_problems(found["student"], found["distillation"], shape, shapes)
         weights = found["distillation"].class_weights
         problems += weight_problems("distillation", weights, len(labels.names))
-    problems += reach_problems(config.space, teacher)
-    problems = list(dict.fromkeys(problems)) or regime_problems(config.space, shape)
+    problems += reach_problems(config.space, teacher, starts)
+    problems = list(dict.fromkeys(problems)) or regime_problems(config.space, shape, shapes)
+    problems = problems or head_problems(config.space, teacher, starts)
     if problems:
         raise ConfigError(problems)
-    return drawable_needs(config.space, shape)
+    return drawable_needs(config.space, shape, shapes)
 
 
 def describe(*outputs: TeacherOutputs) -> str:

@@ -1,8 +1,11 @@
 """Checking `pruning` as a whole: the order of its methods, its stages, and how far it goes."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from kdray.config.sections import Student
 from kdray.config.validation import dotted
 from kdray.distillation.base import DistillationMethod, Shape
 from kdray.distillation.regimes import Regime
@@ -10,7 +13,14 @@ from kdray.errors import ConfigError, Problem
 from kdray.models.outputs import Needs
 from kdray.pruning.base import PruningMethod, RatioPruning
 from kdray.schema import checked_sections, pruning_list
-from kdray.space_checks import matched, sample_sections, student_shape
+from kdray.space_checks import (
+    COPIED,
+    UNKNOWN,
+    Shapes,
+    matched,
+    sample_sections,
+    student_shape,
+)
 
 # The literature sees quality collapse above it.
 BOLD = 0.8
@@ -59,7 +69,7 @@ def cautions(space: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
+def drawable_needs(space: Mapping[str, Any], teacher: Shape, starts: Shapes = UNKNOWN) -> Needs:
     """Returns what any trial that can be drawn reads of the teacher besides its logits.
 
     A student that loses layers to pruning is matched by what is left, and by every number of layers
@@ -68,6 +78,7 @@ def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
     Args:
         space: The searchable sections, their domains parsed and without problems.
         teacher: The teacher's shape.
+        starts: The shapes of what students start from besides it.
 
     Raises:
         ConfigError: If the layers of a student cannot be matched after its pruning.
@@ -78,13 +89,15 @@ def drawable_needs(space: Mapping[str, Any], teacher: Shape) -> Needs:
     regimes = list({repr(one["regime"]): one["regime"] for one in valid}.values())
     needs, seen = Needs(), set[str]()
     for sections in valid:
-        method, whole = sections["distillation"], student_shape(sections["student"], teacher)
+        method, student = sections["distillation"], sections["student"]
+        whole = student_shape(student, teacher, starts) or teacher
         fewest = min(layers_left(methods, whole.layers) for methods in pruned)
         for layers in range(fewest, whole.layers + 1):
-            case = repr((method, layers, whole.width))
+            pupil = replace(whole, layers=layers)
+            case = repr((method, pupil))
             if case not in seen:
                 seen.add(case)
-                for learner in _taught(regimes, Shape(layers, whole.width), teacher):
+                for learner in _taught(regimes, pupil, teacher):
                     needs |= _needs(method, learner, teacher)
     return needs
 
@@ -108,24 +121,54 @@ def _needs(method: DistillationMethod, student: Shape, teacher: Shape) -> Needs:
     return method.needs(frozenset(match.pairs.values()))
 
 
-def reach_problems(space: Mapping[str, Any], teacher: Any) -> list[Problem]:
-    """Returns the ratios that cannot be reached on a student that is cut from its teacher.
+def reach_problems(
+    space: Mapping[str, Any], teacher: Any, starts: Mapping[str, Any] | None = None
+) -> list[Problem]:
+    """Returns the ratios that cannot be reached on a student that may be drawn.
 
     Args:
         space: The searchable sections, their domains parsed and without problems.
         teacher: The teacher's transformers configuration.
+        starts: Those of what students start from besides it, by folder or hub id.
     """
-    valid = _valid(space)
-    if all(checked["student"].initial != "teacher_layers" for _, checked in valid):
-        return []
-    problems = []
-    for paths, methods in _lists(valid):
-        for path, method in zip(paths, methods, strict=True):
+    students, problems = originals(space, teacher, starts or {}), []
+    for path, method in drawable_pruning(space):
+        for original in students:
             try:
-                method.check(teacher)
+                method.check(original)
             except ValueError as error:
                 problems.append(Problem(dotted(path, "ratio"), str(error)))
     return list(dict.fromkeys(problems))
+
+
+def originals(space: Mapping[str, Any], teacher: Any, starts: Mapping[str, Any]) -> list[Any]:
+    """Returns the transformers configuration of each student that may be drawn, before pruning.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+        teacher: The teacher's.
+        starts: Those of what students start from besides it, by folder or hub id.
+    """
+    known = {COPIED: teacher, **starts}
+    drawn = {repr(found["student"]): found["student"] for _, found in _valid(space)}
+    students = [one for one in drawn.values() if one.architecture or one.initial in known]
+    return [_original(student, known) for student in students]
+
+
+def _original(student: Student, known: Mapping[str, Any]) -> Any:
+    from transformers import BertConfig
+
+    made = student.architecture
+    if made is not None:
+        return BertConfig(
+            num_hidden_layers=made.layers,
+            hidden_size=made.hidden_size,
+            num_attention_heads=made.heads,
+            intermediate_size=made.intermediate_size,
+        )
+    config = copy.deepcopy(known[student.initial])
+    config.num_hidden_layers = student.layers or config.num_hidden_layers
+    return config
 
 
 def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
@@ -133,6 +176,16 @@ def layers_left(methods: Iterable[PruningMethod], layers: int) -> int:
     for method in methods:
         layers = method.layers_left(layers)
     return layers
+
+
+def drawable_pruning(space: Mapping[str, Any]) -> list[tuple[str, PruningMethod]]:
+    """Returns every pruning method that can be drawn, each with its dotted key.
+
+    Args:
+        space: The searchable sections, their domains parsed and without problems.
+    """
+    lists = _lists(_valid(space))
+    return [pair for paths, methods in lists for pair in zip(paths, methods, strict=True)]
 
 
 def valid_sections(space: Mapping[str, Any]) -> list[dict[str, Any]]:

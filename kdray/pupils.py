@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from kdray.data.dataset import learnt_from
-from kdray.distillation.base import Shape, Teaching
+from kdray.distillation.base import Match, Shape, Teaching
 from kdray.distillation.objective import Teach, distillation_terms
 from kdray.evaluation.measure import measure_size, probe_inputs
 from kdray.evaluation.quality import quality
@@ -33,6 +33,7 @@ class Pupil:
         teach: Says what its teacher says of each batch.
         needs: What is read of the student itself besides its logits.
         probe: A batch to measure it on.
+        match: How its layers stand to its teacher's.
     """
 
     student: Prunable
@@ -40,6 +41,7 @@ class Pupil:
     teach: Teach
     needs: Needs
     probe: Any
+    match: Match
 
 
 def enrol(
@@ -70,7 +72,7 @@ def enrol(
     learner = Learner(model, [match.projections], student.masks, raising)
     stepper = new_stepper(learner, train_set, config.training, done)
     probe = probe_inputs(labelled, device)
-    return Pupil(student, Lane(stepper, train_set, terms), teach, needs, probe)
+    return Pupil(student, Lane(stepper, train_set, terms), teach, needs, probe, match)
 
 
 def quality_of(pupil: Pupil, setting: Setting) -> dict[str, float]:

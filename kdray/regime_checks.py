@@ -14,17 +14,20 @@ from kdray.distillation.regimes import Regime
 from kdray.errors import Problem
 from kdray.pruning.base import PruningMethod
 from kdray.pruning_checks import layers_left, valid_sections
-from kdray.space_checks import matched, student_shape
+from kdray.space_checks import UNKNOWN, Shapes, matched, student_shape
 
 WHERE = "regime.name"
 
 
-def regime_problems(space: Mapping[str, Any], teacher: Shape | None) -> list[Problem]:
+def regime_problems(
+    space: Mapping[str, Any], teacher: Shape | None, starts: Shapes = UNKNOWN
+) -> list[Problem]:
     """Returns what is wrong with the regimes that can be drawn, where all else by itself is not.
 
     Args:
         space: The searchable sections, their domains parsed and without problems.
         teacher: The teacher's shape, if it is known.
+        starts: The shapes of what students start from besides it, as far as they are known.
     """
     valid = valid_sections(space)
     kinds = ("student", "pruning", "distillation", "regime")
@@ -35,7 +38,8 @@ def regime_problems(space: Mapping[str, Any], teacher: Shape | None) -> list[Pro
         problems += _refused(regime, found["distillation"])
         problems += [p for pruning in found["pruning"] for p in _staged(regime, pruning)]
     if teacher is not None and not problems:
-        shapes = {student_shape(student, teacher): None for student in found["student"]}
+        known = [student_shape(student, teacher, starts) for student in found["student"]]
+        shapes = {shape: None for shape in known if shape is not None}
         pupils = {p: None for s, cut in product(shapes, found["pruning"]) for p in _stages(s, cut)}
         for regime, method in product(regimes, found["distillation"]):
             cases = ((pupil, teacher, former) for pupil, former in pupils)

@@ -1,7 +1,7 @@
 """Checking the searchable sections: whatever can be drawn must be valid."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -26,6 +26,10 @@ from kdray.schema import (
 )
 
 STUDENTS = 200
+COPIED = "teacher_layers"
+# The shapes of what students start from besides the teacher, by folder or hub id.
+Shapes = Mapping[str, Shape]
+UNKNOWN: Shapes = {}
 
 
 def sample_sections(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -66,19 +70,10 @@ def reads_texts(space: Mapping[str, Any]) -> bool:
 def alignment_problems(space: Mapping[str, Any]) -> list[Problem]:
     """Returns a problem if a student may read other tokens than a teacher it is compared with.
 
-    Pruning and distillation are drawn independently, so whatever can be drawn can meet.
+    Pruning, distillation and regime are drawn independently, so whatever can be drawn can meet.
     """
-    comparing: set[str] = set()
-    keys: dict[str, str] = {}
-    for sections in sample_sections(space):
-        found, _ = checked_sections(sections)
-        if "distillation" in found and found["distillation"].reads_positions:
-            comparing.add(found["distillation"].method)
-        paths = [path for path, _ in pruning_list(sections["pruning"])]
-        for path, method in zip(paths, found.get("pruning", ()), strict=False):
-            if method.retokenizes:
-                keys[dotted(path, "ratio")] = method.method
-    names = " and ".join(sorted(comparing))
+    sampled = [(sections, checked_sections(sections)[0]) for sections in sample_sections(space)]
+    names = " and ".join(comparing([found for _, found in sampled]))
     return [
         Problem(
             "distillation.method",
@@ -87,9 +82,34 @@ def alignment_problems(space: Mapping[str, Any]) -> list[Problem]:
             f"of {method} to 0 (a `choice` of mappings gives each method a ratio of its own) or "
             "choose logit",
         )
-        for key, method in keys.items()
-        if comparing
+        for key, method in _retokenizing(sampled).items()
+        if names
     ]
+
+
+def comparing(valid: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the methods that may compare a student token by token with a teacher of the sweep.
+
+    None do where students teach each other or themselves: these have the same tokens.
+
+    Args:
+        valid: Checked sections, without those that have problems.
+    """
+    if all(found["regime"].side_by_side for found in valid if "regime" in found):
+        return []
+    methods = [found["distillation"] for found in valid if "distillation" in found]
+    return sorted({method.method for method in methods if method.reads_positions})
+
+
+def _retokenizing(sampled: Sequence[tuple[Any, Mapping[str, Any]]]) -> dict[str, str]:
+    """Returns each pruning method that gives a student other tokens, by the key of its ratio."""
+    keys = {}
+    for sections, found in sampled:
+        paths = [path for path, _ in pruning_list(sections["pruning"])]
+        for path, method in zip(paths, found.get("pruning", ()), strict=False):
+            if method.retokenizes:
+                keys[dotted(path, "ratio")] = method.method
+    return keys
 
 
 def space_problems(
@@ -147,14 +167,21 @@ def weight_problems(section: str, weights: object, classes: int) -> list[Problem
 
 
 def shape_problems(
-    student: Student, method: DistillationMethod, teacher: Shape | None
+    student: Student, method: DistillationMethod, teacher: Shape | None, starts: Shapes = UNKNOWN
 ) -> list[Problem]:
-    """Returns what does not fit the teacher's shape, once it is known."""
-    if teacher is None:
+    """Returns what does not fit the shapes of the teacher and of what students start from.
+
+    Nothing is said of what is not known yet.
+    """
+    shape = teacher and student_shape(student, teacher, starts)
+    if teacher is None or shape is None:
         return []
-    shape = student_shape(student, teacher)
-    if student.initial == "teacher_layers" and shape.layers > teacher.layers:
-        message = f"must be at most the teacher's {teacher.layers}, but got {shape.layers}"
+    its = teacher if student.initial == COPIED else starts.get(student.initial, shape)
+    if shape.layers > its.layers:
+        most = f"the teacher's {its.layers}"
+        if its is not teacher:
+            most = f"{its.layers}, which {student.initial!r} has"
+        message = f"must be at most {most}, but got {shape.layers}"
         return [Problem("student.layers", message)]
     try:
         matched(method, shape, teacher)
@@ -182,12 +209,13 @@ def architecture_shape(teacher: Teacher | None) -> Shape | None:
     return Shape(made.layers, made.hidden_size, made.heads)
 
 
-def student_shape(student: Student, teacher: Shape) -> Shape:
-    """Returns the shape of a student that is copied from its teacher or built from scratch."""
+def student_shape(student: Student, teacher: Shape, starts: Shapes = UNKNOWN) -> Shape | None:
+    """Returns the shape of a student before any pruning; None where it is not known yet."""
     if student.architecture is not None:
         made = student.architecture
         return Shape(made.layers, made.hidden_size, made.heads)
-    return replace(teacher, layers=student.layers or teacher.layers)
+    its = teacher if student.initial == COPIED else starts.get(student.initial)
+    return its and replace(its, layers=student.layers or its.layers)
 
 
 def _form_problems(section: str, node: Any, path: str) -> list[Problem]:

@@ -1,9 +1,11 @@
 """What the students of a sweep may start from besides its teacher."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from kdray.data.base import Labels
 from kdray.errors import ConfigError, Problem
+from kdray.models.building import config_of
 from kdray.models.starts import Start, read_starts
 from kdray.models.stored import load_start
 from kdray.results.folder import SweepFolder
@@ -26,6 +28,11 @@ def load_starts(config: SweepConfig, labels: Labels, tokenizer: Any) -> dict[str
         ConfigError: If one cannot be loaded, or has another tokenizer.
     """
     return {name: checked_start(name, labels, tokenizer) for name in _drawable(config)}
+
+
+def configs_of(starts: Mapping[str, Start]) -> dict[str, Any]:
+    """Returns the transformers configuration of each start."""
+    return {name: config_of(start.state) for name, start in starts.items()}
 
 
 def checked_start(name: str, labels: Labels, tokenizer: Any) -> Start:

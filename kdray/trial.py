@@ -55,7 +55,8 @@ class Finished:
     """A trial that came to its end.
 
     Attributes:
-        metrics: Validation metrics of the selected epoch, `test_…` metrics, sizes and speed,
+        metrics: Validation metrics of the selected epoch, with what each term of the loss
+            contributed in it (`gradient_share_hard`), `test_…` metrics, sizes and speed,
             `retention` and `test_retention` (student / teacher in the selection metric), and
             `teacher_size_mb`: the teacher's size in the number format of the student
             (`size_share`: student / teacher); `teacher_latency_ms`: its latency in turn with it.
@@ -114,8 +115,9 @@ def run_trial(
             distilled = teach(pruned, Setting(config, sweep, course))
     with _stage("evaluate", stage_s):
         student, measured, metrics = evaluate(distilled, config, sweep)
+    selected = next(report for report in course.epochs if report.epoch == course.best.epoch)
     return Finished(
-        metrics,
+        metrics | selected.shares,
         tuple(course.epochs),
         course.best.epoch,
         student,

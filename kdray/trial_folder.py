@@ -127,14 +127,14 @@ def store_stopped(
         folder: The sweep's folder.
         setup: What the trial is made from.
         epochs: The epochs that it did.
-        best: The best of them; its metrics are the trial's.
+        best: The best of them; its metrics and shares are the trial's.
         duration_s: Seconds from its start.
     """
     result = TrialResult(
         trial_id=setup.trial_id,
         status="stopped_early",
         parameters=setup.parameters,
-        metrics=best.metrics,
+        metrics={**best.metrics, **best.shares},
         epochs=len(epochs),
         teacher_forward_examples=_asked(epochs),
         micro_batch_size=_at_once(epochs),

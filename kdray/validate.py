@@ -24,7 +24,7 @@ from kdray.pruning_checks import cautions
 from kdray.reading import Data, read_data
 from kdray.schema import SweepConfig, TrialConfig, options_taken, pruning_list, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
-from kdray.starts import load_starts
+from kdray.starts import configs_of, load_starts
 from kdray.teachers import begin_teachers, with_splits
 from kdray.trial import run_trial
 from kdray.waiting import each
@@ -128,14 +128,14 @@ def validated(
 def tiny_sweep(config: SweepConfig, data: Data) -> tuple[PreparedSweep, dict[str, int]]:
     """Returns a prepared sweep of a few examples with an untrained teacher, and the real sizes."""
     teachers = begin_teachers(config, data)
-    needs = teacher_needs(config, data.labels, teachers[0].model.config)
+    starts = load_starts(config, data.labels, teachers[0].tokenizer)
+    needs = teacher_needs(config, data.labels, teachers[0].model.config, configs_of(starts))
     splits = data.encoded(teachers[0].tokenizer, config.data.max_length)
     rows = {name: _spread(part) for name, part in splits.items()}
     few = {name: _chosen(part, rows[name]) for name, part in data.examples.items()}
     data = replace(data, examples=few)
     anything = config.teacher.verify.model_copy(update={"minimum": 0.0, "on_failure": "warn"})
     tiny = replace(config, teacher=config.teacher.model_copy(update={"verify": anything}))
-    starts = load_starts(config, data.labels, teachers[0].tokenizer)
     candidates = [with_splits(one, data) for one in teachers]
     prepared = assemble(tiny, candidates, needs, starts=starts)
     sizes = {name: len(part) for name, part in splits.items()}

@@ -21,6 +21,17 @@ KINDS: dict[str, dict[str, Any]] = {
         "student": {"initial": "scratch", "layers": None, "architecture": NARROW},
         "distillation": {"method": "hidden"},
     },
+    "projections in stages": {
+        "student": {"initial": "scratch", "layers": None, "architecture": NARROW},
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
+        "distillation": {"method": "hidden"},
+    },
+    "projections in stages, side by side": {
+        "student": {"initial": "scratch", "layers": None, "architecture": NARROW},
+        "pruning": {"method": "magnitude", "ratio": 0.6, "schedule": {"stages": 2}},
+        "distillation": {"method": "contrastive", "negatives": 0},
+        "regime": {"name": "mutual"},
+    },
     "frozen embeddings": {
         "student": {"embeddings": "frozen"},
         "distillation": {"method": "attention"},

@@ -88,6 +88,17 @@ def test_every_method_is_printed_with_its_options_and_its_paper(
     assert "0.999" in printed
 
 
+def test_what_a_list_or_a_mapping_of_a_method_may_hold_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "methods") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"assistants +required +list of {layers: integer >= 1}", printed)
+    assert re.search(r"label_alpha +{} +{\.\.\.: number >= 0 <= 1}", printed)
+    assert re.search(r"class_weights +none +none, balanced or list of number > 0", printed)
+    assert re.search(r"layer_mapping +uniform +uniform, last or {\.\.\.: integer >= 1}", printed)
+
+
 def test_a_space_is_validated_with_every_pair_of_methods(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

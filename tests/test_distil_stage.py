@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from kdray import pupils
 from kdray.config.search import ParetoAsha
 from kdray.config.sections import Evaluation
+from kdray.distillation.base import Match
 from kdray.preparation import PreparedSweep, prepare
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
@@ -46,6 +48,10 @@ AGAIN = {"regime": {"name": "born_again", "generations": 2}}
 ASSISTED = {"regime": {"name": "progressive", "assistants": [{"layers": 1}]}}
 MUTUAL = {"regime": {"name": "mutual", "students": 2}}
 ONLINE = {"regime": {"name": "online"}}
+NARROW = {"layers": 2, "hidden_size": 8, "heads": 2, "intermediate_size": 16}
+SMALL = {"student": {"initial": "scratch", "layers": None, "architecture": NARROW}}
+WIDTH = {"method": "width", "ratio": 0.3, "schedule": {"stages": 2}}
+PROJECTING = ["hidden", "multi_level", "pkd", "fitnet", "relation_graph", "contrastive"]
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +216,55 @@ def test_a_scheduler_neither_stops_it_at_its_end_nor_waits_for_it(sweep: Prepare
     # What goes wrong afterwards does so in the evaluation.
     assert failure_of(None, ended[-1], 1.0).stage == "evaluate"
     assert failure_of(None, ended[0], 1.0).stage == "distil"
+
+
+def matches_of(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch, **changes: Any
+) -> list[Match]:
+    """Runs a trial and returns how its students' layers stood to their teachers', by stage."""
+    found: list[Match] = []
+    made = pupils.distillation_terms
+
+    def noted(*given: Any) -> Any:
+        found.append(next(one for one in given if isinstance(one, Match)))
+        return made(*given)
+
+    monkeypatch.setattr(pupils, "distillation_terms", noted)
+    run_trial(trial(**changes), sweep)
+    return found
+
+
+def agree(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.allclose(mine, its, atol=1e-6) for mine, its in pairs)
+
+
+@pytest.mark.parametrize("method", PROJECTING)
+def test_what_is_learnt_besides_the_student_lasts_through_the_stages(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    changes = SMALL | {"pruning": STAGES, "distillation": {"method": method}}
+    first, second = matches_of(sweep, monkeypatch, **changes)
+    assert len(first.projections) > 0
+    assert agree(first.projections, second.projections)
+
+
+def test_students_side_by_side_each_keep_what_is_their_own(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = {"method": "contrastive", "negatives": 0}
+    changes = SMALL | MUTUAL | {"pruning": STAGES, "distillation": method}
+    one, other, later, later_other = matches_of(sweep, monkeypatch, **changes)
+    assert agree(one.projections, later.projections)
+    assert agree(other.projections, later_other.projections)
+    assert not agree(one.projections, other.projections)
+
+
+def test_a_stage_that_cuts_the_width_draws_anew_what_no_longer_fits(
+    sweep: PreparedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"pruning": WIDTH, "distillation": {"method": "contrastive"}}
+    first, second = matches_of(sweep, monkeypatch, **changes)
+    assert agree(first.projections["teacher"], second.projections["teacher"])
+    assert first.projections["student"].weight.shape == (128, 16)
+    assert second.projections["student"].weight.shape == (128, 8)

@@ -45,6 +45,7 @@ def test_known_metrics_in_their_direction_are_objectives(objectives: Any, data: 
         ({"f1_c": "maximize"}, "objectives.f1_c: no such metric; did you mean 'f1_"),
         ({"size": "minimize"}, "objectives.size: no such metric; did you mean 'size_mb'?"),
         ({3: "minimize"}, "objectives.3: no such metric; known: accuracy, "),
+        ({"loss_share_hard": "minimize"}, "objectives.loss_share_hard: no such metric"),
         (
             {"test_macro_f1": "maximize"},
             "objectives.test_macro_f1: is measured on test, which decides nothing; take "

@@ -14,6 +14,8 @@ from tests.tiny_sweep import tiny_config
 
 TEACHER = Shape(4, 16)
 MAGNITUDE = {"method": "magnitude", "ratio": 0.5}
+NARROW = {"hidden_size": 16, "heads": 2, "intermediate_size": 32}
+WIDE = {"hidden_size": 256, "heads": 32, "intermediate_size": 512}
 
 
 def space(tmp_path: Path, pruning: Any, **changes: Any) -> SweepConfig:
@@ -98,8 +100,10 @@ def test_a_ratio_that_leaves_no_unit_is_told_of_once_the_teacher_is_known(
     (problem,) = reach_problems(space(tmp_path, pruning).space, teacher)
     assert problem.where == "pruning.ratio"
     assert message in problem.message
-    scratch = {"initial": "scratch", "layers": None, "architecture": {"layers": 1}}
-    assert not reach_problems(space(tmp_path, pruning, student=scratch).space, teacher)
+    for shape, refused in ((NARROW, True), (WIDE, False)):
+        scratch = {"initial": "scratch", "layers": None, "architecture": {"layers": 1, **shape}}
+        found = reach_problems(space(tmp_path, pruning, student=scratch).space, teacher)
+        assert bool(found) == refused
 
 
 def test_a_layer_mapping_that_pruning_makes_impossible_is_told_of(tmp_path: Path) -> None:

@@ -148,6 +148,14 @@ def test_a_bank_needs_a_teacher_that_stays_as_it_is(regime: str) -> None:
     assert space("distillation: {method: contrastive}\nregime: born_again")
 
 
+@pytest.mark.parametrize("regime", ["mutual", "online"])
+def test_hints_are_not_learnt_from_who_knows_as_little(regime: str) -> None:
+    (problem,) = told(f"distillation: {{method: fitnet}}\nregime: {regime}")
+    assert f"regime.name: {regime} cannot teach by fitnet, which begins with hints alone" in problem
+    assert "a teacher that has learnt nothing yet" in problem
+    assert space("distillation: {method: fitnet}\nregime: born_again")
+
+
 def test_students_that_teach_each_other_are_not_cut_between_epochs() -> None:
     text = "pruning: {method: heads, ratio: 0.5, schedule: {stages: 2}}\nregime: mutual"
     (problem,) = told(text)

@@ -155,6 +155,26 @@ def test_a_student_has_the_shape_of_its_layers_or_of_its_architecture() -> None:
     assert student_shape(Student.model_validate(scratch), teacher) == Shape(3, 32, heads=4)
 
 
+def test_a_student_that_is_loaded_has_the_shape_of_what_it_starts_from_once_that_is_known() -> None:
+    student, starts = Student(initial="org/deep"), {"org/deep": Shape(6, 32)}
+    assert student_shape(student, Shape(4, 64)) is None
+    assert student_shape(student, Shape(4, 64), starts) == Shape(6, 32)
+    fewer = Student(initial="org/deep", layers=3)
+    assert student_shape(fewer, Shape(4, 64), starts) == Shape(3, 32)
+
+
+def test_a_student_that_is_loaded_is_checked_by_the_layers_that_it_has() -> None:
+    starts, teacher = {"org/deep": Shape(6, 64)}, Shape(4, 64)
+    student, method = Student(initial="org/deep"), Hidden()
+    assert shape_problems(student, method, teacher) == []
+    (problem,) = shape_problems(student, method, teacher, starts)
+    assert problem.where == "distillation.layer_mapping"
+    assert "needs a student with at most the teacher's 4 layers, but it has 6" in problem.message
+    assert shape_problems(student, Hidden(layer_mapping={4: 6}), teacher, starts) == []
+    (problem,) = shape_problems(Student(initial="org/deep", layers=7), method, teacher, starts)
+    assert str(problem) == "student.layers: must be at most 6, which 'org/deep' has, but got 7"
+
+
 def test_label_alpha_is_for_labels_that_are_there_and_for_multi_label_data_only() -> None:
     method = Hidden(label_alpha={"a": 0.1, "c": 0.2})
     assert [str(problem) for problem in label_problems(method, MULTI)] == [
@@ -209,6 +229,28 @@ def test_students_of_the_same_tokens_may_be_compared_and_others_taught_by_logits
     pruning: Any, method: str
 ) -> None:
     assert told(pruning=pruning, distillation={"method": method}) == []
+
+
+@pytest.mark.parametrize("regime", ["mutual", "online"])
+def test_students_of_other_tokens_may_be_compared_with_students_of_the_same(regime: str) -> None:
+    assert (
+        told(pruning=VOCABULARY, distillation={"method": "hidden"}, regime={"name": regime}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    "regime",
+    [
+        {"name": "born_again"},
+        {"name": "progressive", "assistants": [{"layers": 2}]},
+        {"name": {"choice": ["mutual", "single"]}},
+    ],
+)
+def test_students_of_other_tokens_are_not_compared_with_a_teacher_of_any_regime(
+    regime: Any,
+) -> None:
+    (found,) = told(pruning=VOCABULARY, distillation={"method": "hidden"}, regime=regime)
+    assert found.startswith("distillation.method: hidden cannot be drawn together with ")
 
 
 def test_a_choice_of_mappings_gives_vocabulary_a_ratio_of_its_own() -> None:

@@ -53,6 +53,9 @@ def test_a_trial_reports_every_epoch_and_measures_everything_once(
     }
     shares = [v for k, v in reports[0].training.items() if k.startswith("loss_share_")]
     assert sum(shares) == pytest.approx(1.0)
+    selected = reports[finished.selected_epoch - 1]
+    assert {"loss_share_soft", "gradient_share_hard"} <= selected.shares.keys()
+    assert selected.shares.items() <= finished.metrics.items()
 
 
 def test_the_epoch_that_is_best_on_validation_is_kept(sweep: PreparedSweep, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_a_result_says_how_often_the_teacher_was_run_in_the_loop(
     assert (result.status, result.teacher_forward_examples) == (ended, 380)
 
 
+def test_a_trial_that_was_stopped_tells_the_shares_of_its_best_epoch(tmp_path: Path) -> None:
+    epochs = [
+        EpochReport(number, 4, {"macro_f1": 0.5}, {"loss": 1.0, "loss_share_hard": share}, 1.0)
+        for number, share in ((1, 0.4), (2, 0.6))
+    ]
+    result = store_stopped(SweepFolder(tmp_path), SETUP, epochs, epochs[0], 1.0)
+    assert result.metrics == {"macro_f1": 0.5, "loss_share_hard": 0.4}
+
+
 def test_a_trial_that_read_the_cache_alone_ran_the_teacher_on_nothing(tmp_path: Path) -> None:
     epochs = [EpochReport(1, 4, {}, {"loss": 1.0}, 1.0)]
     result = store_failed(SweepFolder(tmp_path), SETUP, Failure("distil", "no"), epochs)

@@ -9,6 +9,7 @@ from kdray.errors import Problem
 from kdray.evaluation.metrics import NEVER_DECIDES
 from kdray.reporting.objectives import objective
 from kdray.results.folder import SweepFolder
+from kdray.results.records import SHARES
 
 _SIDES = {"maximum": "--max", "minimum": "--min"}
 # Which side of a metric can be asked for.
@@ -55,8 +56,8 @@ def _decidable(folder: SweepFolder) -> Mapping[str, str]:
     """Returns the metrics of the completed trials that a choice may rest on, and what is better."""
     done = [result for result in folder.results() if result.status == "completed"]
     names = {name for result in done for name in result.metrics}
-    others = (*NEVER_DECIDES, "teacher_")
-    return {n: objective(n).direction for n in names if not n.startswith(others)}
+    none = (*NEVER_DECIDES, *SHARES, "teacher_")
+    return {name: objective(name).direction for name in names if not name.startswith(none)}
 
 
 def _problem(metric: str, written: str, side: str, known: Mapping[str, str]) -> str:

@@ -52,8 +52,17 @@ def _range(schema: Mapping[str, Any]) -> str:
         return ", ".join(map(str, schema["enum"]))
     if "const" in schema:
         return str(schema["const"])
-    if "properties" in schema:
-        return "{" + ", ".join(f"{k}: {_range(v)}" for k, v in schema["properties"].items()) + "}"
     words = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
-    return " ".join([str(schema.get("type", "")), *limits])
+    return _container(schema) or " ".join([str(schema.get("type", "")), *limits])
+
+
+def _container(schema: Mapping[str, Any]) -> str:
+    """Returns what a list or a mapping may hold; nothing of a schema of another kind."""
+    if "properties" in schema:
+        return "{" + ", ".join(f"{k}: {_range(v)}" for k, v in schema["properties"].items()) + "}"
+    if "items" in schema:
+        return f"list of {_range(schema['items'])}"
+    if "additionalProperties" in schema:
+        return f"{{...: {_range(schema['additionalProperties'])}}}"
+    return ""

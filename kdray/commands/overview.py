@@ -108,6 +108,8 @@ def _notes(folder: SweepFolder, running: bool | None) -> list[str]:
         notes.append("whether a process is at it cannot be told on this disk")
     if folder.verification_json.exists() and not read_verification(folder).get("passed", True):
         notes.append("its teacher is not good enough (teacher.verify)")
+    if folder.summary_json.exists() and read_summary(folder).get("out_of_time"):
+        notes.append("its time was over (search.time_budget_s); `kdray resume` goes on")
     return notes
 
 

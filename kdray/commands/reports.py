@@ -48,7 +48,7 @@ def write_again(target: SweepFolder, output: Path | None = None) -> list[Path]:
         The files of the report.
     """
     from kdray.reporting.report import write_report
-    from kdray.reporting.summary import write_tables
+    from kdray.reporting.summary import Ended, write_tables
 
     busy = sum(result.duration_s for result in target.results())
     before: dict[str, Any] = {}
@@ -57,8 +57,9 @@ def write_again(target: SweepFolder, output: Path | None = None) -> list[Path]:
         before, rows = read_summary(target), read_trials(target)
         ids = rows["mlflow_run_id"].fillna("")
         runs = {trial: run for trial, run in zip(rows["trial_id"], ids, strict=True) if run}
-    seconds, complete = before.get("duration_s", busy), before.get("complete")
-    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs, complete=complete)
+    seconds = before.get("duration_s", busy)
+    ended: Any = {name: before[name] for name in Ended.__annotations__ if name in before}
+    write_tables(target, duration_s=seconds, busy_s=busy, run_ids=runs, ended=ended)
     files = write_report(target, output)
     target.share(target.root)
     return files

@@ -68,17 +68,20 @@ def resume_sweep(
 
 
 def show_end(ended: "Swept", folder: SweepFolder, console: Console) -> None:
-    """Prints the front, and how to go on with a sweep that was cut off.
+    """Prints the front, and how to go on with a sweep that is not at its end.
 
     Raises:
-        StoppedError: If it was cut off.
+        StoppedError: If someone stopped it; not if its time was over, as was asked for.
     """
     show_front(folder, console)
     if ended.unrecorded:
         Console(stderr=True).print(
             f"warning: MLflow could not record all of it: {ended.unrecorded}", soft_wrap=True
         )
-    if not ended.complete:
-        raise StoppedError(
-            f"stopped before the end; go on with `kdray resume {shlex.quote(folder.address)}`"
-        )
+    if ended.complete:
+        return
+    go_on = f"go on with `kdray resume {shlex.quote(folder.address)}`"
+    if not ended.out_of_time:
+        raise StoppedError(f"stopped before the end; {go_on}")
+    told = f"search.time_budget_s is over: {ended.done} of {ended.trials} trials are done; {go_on}"
+    console.print(told, soft_wrap=True, highlight=False, markup=False)

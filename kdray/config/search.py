@@ -60,7 +60,7 @@ class Fifo(Section):
 
 
 class Median(Section):
-    """Stops a trial that is worse than the median of the others in every objective."""
+    """Stops a trial that the median of the others beats, and that beats it in no objective."""
 
     name: Literal["median"] = "median"
     grace_epochs: int = Field(
@@ -99,7 +99,10 @@ class Search(Section):
         default_factory=Fifo, description="fifo, median or pareto_asha, or a mapping with options."
     )
     time_budget_s: float | None = Field(
-        None, gt=0, description="No new trials after that; resumed, anew."
+        None,
+        gt=0,
+        description="No new trials after that, and those that run stop after their epoch; a resume "
+        "goes on with them, and counts anew.",
     )
     trial_timeout_s: float | None = Field(
         None,

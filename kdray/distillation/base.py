@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -53,13 +54,26 @@ class Match:
 
     Attributes:
         pairs: The teacher layer of each mapped student layer, both from 1.
-        projections: Learned maps from student to teacher, trained along and then thrown away.
+        projections: Learned maps from student to teacher, trained along and then thrown away; those
+            of layers by the teacher's layer.
         relation_heads: Into how many parts queries, keys and values are split to be compared.
     """
 
     pairs: Mapping[int, int] = field(default_factory=dict)
     projections: nn.ModuleDict = field(default_factory=nn.ModuleDict)
     relation_heads: int = 1
+
+    def take_over(self, former: "Match") -> None:
+        """Copies what was learnt with another shape of the student, in place, where it still fits.
+
+        Args:
+            former: How the same student and teacher stood to each other before.
+        """
+        learnt = former.projections.state_dict()
+        with torch.no_grad():
+            for name, tensor in self.projections.state_dict().items():
+                if name in learnt and learnt[name].shape == tensor.shape:
+                    tensor.copy_(learnt[name])
 
 
 class DistillationMethod(Section):

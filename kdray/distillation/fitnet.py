@@ -28,7 +28,7 @@ class FitNet(SoftTeaching):
     def match(self, student: Shape, teacher: Shape) -> Match:
         """Returns the middle layers, with a projection if the widths differ."""
         pairs = {-(-student.layers // 2): -(-teacher.layers // 2)}
-        return Match(pairs, layer_projections(pairs, student, teacher))
+        return Match(pairs, layer_projections(pairs.values(), student, teacher))
 
     def needs(self, layers: frozenset[int]) -> Needs:
         """Returns the hidden states of the middle layer."""

@@ -28,7 +28,7 @@ class Hidden(LayerTeaching):
     def match(self, student: Shape, teacher: Shape) -> Match:
         """Returns the mapped layers, with a projection for each if the widths differ."""
         pairs = super().match(student, teacher).pairs
-        return Match(pairs, layer_projections(pairs, student, teacher))
+        return Match(pairs, layer_projections(pairs.values(), student, teacher))
 
     def needs(self, layers: frozenset[int]) -> Needs:
         """Returns the hidden states of the mapped layers."""

@@ -22,7 +22,7 @@ class LayerTeaching(SoftTeaching):
 
 
 def layer_projections(layers: Iterable[int], student: Shape, teacher: Shape) -> nn.ModuleDict:
-    """Returns a map from the student's width to the teacher's for each layer of the student.
+    """Returns a map from the student's width to the teacher's for each of the teacher's layers.
 
     There is none where the widths agree.
     """
@@ -36,5 +36,5 @@ def projected(states: Tensor, match: Match, layer: int) -> Tensor:
     """Returns states of a layer of the student, (..., H_s), as wide as the teacher's."""
     if not match.projections:
         return states
-    found: Tensor = match.projections[str(layer)](states)
+    found: Tensor = match.projections[str(match.pairs[layer])](states)
     return found

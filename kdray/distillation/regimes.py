@@ -55,6 +55,11 @@ class Regime(Section):
                 "reads a bank of the teacher's features, which change with every step here; set "
                 "`distillation.negatives: 0`, or choose another method"
             )
+        if self.side_by_side and method.hinting(0.0):
+            return (
+                "begins with hints alone, and no labels: a teacher that has learnt nothing yet has "
+                "none to give; choose another method, or `regime: single`"
+            )
         return ""
 
 

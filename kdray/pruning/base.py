@@ -90,6 +90,14 @@ class PruningMethod(Section):
         """Returns how many of a student's layers are left in the end."""
         return layers
 
+    def heads_left(self, original: Any) -> frozenset[int]:
+        """Returns how many heads the last layer may have, while the student trains and in the end.
+
+        Args:
+            original: The student's transformers configuration before any pruning.
+        """
+        return frozenset({original.num_attention_heads})
+
     def check(self, original: Any) -> None:
         """Checks that what is asked for can be removed of a model.
 
@@ -98,6 +106,13 @@ class PruningMethod(Section):
 
         Raises:
             ValueError: If it cannot.
+        """
+
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its family is built otherwise.
         """
 
     @classmethod
@@ -127,6 +142,6 @@ class RatioPruning(PruningMethod):
         """In how many stages it prunes, with training between them."""
         return self.schedule.stages if isinstance(self.schedule, Stages) else 1
 
-    def stage_share(self, stage: int) -> float | None:
+    def stage_share(self, stage: int) -> float:
         """Returns the share to have removed by a stage, from 1."""
         return staged_share(self.ratio, stage, self.stages)

@@ -30,6 +30,14 @@ class FeedForward(UnitPruning):
         if not left(total, self.ratio):
             raise ValueError(f"ffn leaves none of {total} units at ratio {self.ratio:g}")
 
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its feed-forward units are not where they are known.
+        """
+        feed_forwards(model)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

@@ -36,6 +36,21 @@ class Heads(UnitPruning):
                 f"its {heads}"
             )
 
+    def heads_left(self, original: Any) -> frozenset[int]:
+        """Returns how many heads the last layer may have: which ones go depends on the weights."""
+        heads = original.num_attention_heads
+        total = original.num_hidden_layers * heads
+        gone = total - left(total, self.ratio)
+        return frozenset(range(max(1, heads - gone), heads + 1))
+
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its heads are not where they are known.
+        """
+        attentions(model)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

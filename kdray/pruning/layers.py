@@ -1,7 +1,7 @@
 """Layer pruning."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -50,6 +50,16 @@ class Layers(CutPruning):
     def layers_left(self, layers: int) -> int:
         """Returns how many of a student's layers are left in the end."""
         return max(1, left(layers, self.ratio))
+
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If layers would go and it shares one among all.
+        """
+        total = model.config.num_hidden_layers
+        if self.layers_left(total) < total:
+            layer_list(model)
 
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None

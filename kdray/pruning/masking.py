@@ -68,7 +68,7 @@ class MaskPruning(WeightPruning, RatioPruning):
         """Whether the masks rise step by step during the training."""
         return self.schedule == "cubic"
 
-    def stage_share(self, stage: int) -> float | None:
+    def stage_share(self, stage: int) -> float:
         """Returns the share to have removed by a stage, from 1; nothing yet where masks rise."""
         return 0.0 if self.rises else super().stage_share(stage)
 

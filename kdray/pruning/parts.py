@@ -60,13 +60,16 @@ def behind_layers(model: nn.Module) -> list[nn.Linear]:
 
 
 def _feed_forward(layer: nn.Module) -> nn.Linear:
-    for path in _FEED_FORWARD:
-        try:
-            found = layer.get_submodule(path)
-        except AttributeError:
-            continue
-        if isinstance(found, nn.Linear):
-            return found
+    names = tuple(f".{path}" for path in _FEED_FORWARD)
+    found = [
+        module
+        for name, module in layer.named_modules()
+        if isinstance(module, nn.Linear) and f".{name}".endswith(names)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{type(layer).__name__} has several feed-forward networks")
     raise ValueError(f"{type(layer).__name__} has no feed-forward units that kdray knows")
 
 

@@ -49,6 +49,23 @@ class Width(UnitPruning):
         if self.ratio:
             nearest_heads(original, self.ratio)
 
+    def heads_left(self, original: Any) -> frozenset[int]:
+        """Returns how many heads each layer may have, stage by stage."""
+        shares = [self.stage_share(stage) for stage in range(1, self.stages + 1)]
+        counts = {nearest_heads(original, share) for share in shares}
+        if self.importance_threshold is not None:
+            counts |= {count for count in reachable_heads(original) if count >= min(counts)}
+        return frozenset(counts)
+
+    def check_built(self, model: Any) -> None:
+        """Checks that a model is built so that this can cut it.
+
+        Raises:
+            ValueError: If its heads or feed-forward units are not where they are known.
+        """
+        attentions(model)
+        feed_forwards(model)
+
     def prune(
         self, student: Prunable, generator: Generator, share: float | None = None
     ) -> Prunable:

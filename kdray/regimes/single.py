@@ -1,5 +1,7 @@
 """The sweep's teacher teaches the student."""
 
+from functools import cache
+
 from kdray.data.dataset import learnt_from
 from kdray.distil_stage import distil
 from kdray.distillation.base import Shape
@@ -21,6 +23,7 @@ def by_the_teacher(sweep: PreparedSweep) -> Appoint:
     if not sweep.others:
         return by_model(sweep.teacher, lambda needs: sweep.outputs, learnt_from(sweep.splits))
 
+    @cache  # As in `by_model`: a bank that is not kept is computed once a training.
     def lessons(needs: Needs) -> EnsembleLessons:
         device, train = best_device(), learnt_from(sweep.splits)
         first = Lessons(sweep.outputs, sweep.teacher, needs, train, device)

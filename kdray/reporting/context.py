@@ -10,6 +10,7 @@ from kdray.reporting.confidence import confidence
 from kdray.reporting.constraints import in_words, none_feasible
 from kdray.reporting.formats import duration, measured, quality
 from kdray.reporting.headline import Row, against, sentence
+from kdray.reporting.idle import idle_terms_said
 from kdray.reporting.mistake_tables import mistakes
 from kdray.reporting.objectives import objective
 from kdray.reporting.picker import picker, said, take
@@ -56,7 +57,7 @@ def build_context(sweep: Read, found: Findings) -> dict[str, Any]:
         "problems": [f"The teacher did not pass verification. {one}" for one in found.problems],
         "tiles": _tiles(summary),
         "measured": measured_how(sweep),
-        "notes": " ".join(filter(None, [formats_said(rows), _teacher_read(summary)])),
+        "notes": " ".join(filter(None, _notes(rows, summary))),
         "baselines": baselines_said(summary),
         "front": front_table([it.row for it in front], row, summary["teacher"], config, metric),
         "errors": mistakes(found.errors, row),
@@ -169,6 +170,10 @@ def _teacher_read(summary: Mapping[str, Any]) -> str:
     if outputs.get("reused"):
         return f"{read}: outputs of an earlier sweep on the same teacher and data were reused."
     return f"{read}, once for all trials."
+
+
+def _notes(rows: Sequence[Row], summary: Mapping[str, Any]) -> list[str]:
+    return [formats_said(rows), _teacher_read(summary), idle_terms_said(rows)]
 
 
 def _reference(point: Mapping[str, float], objectives: Mapping[str, Any]) -> str:

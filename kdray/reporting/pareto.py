@@ -4,6 +4,7 @@ Points are the rows of a float array of shape (trials, objectives), in the units
 A row with a NaN was not measured in full: it is never on the front and counts for nothing.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
@@ -164,16 +165,15 @@ def fronts(points: ArrayLike, directions: Sequence[Direction]) -> list[IntArray]
         ValueError: The points do not have one column a direction, or a direction is unknown.
     """
     costs = _costs(points, directions)
-    left = np.flatnonzero(np.isfinite(costs).all(axis=1))
-    found: list[IntArray] = []
-    while len(left):
-        best = _front(costs[left])
-        found.append(left[best])
-        left = left[~best]
-    return found
+    rows = np.flatnonzero(np.isfinite(costs).all(axis=1))
+    numbers = _front_numbers(costs[rows])
+    order = np.argsort(numbers, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(numbers[order])) + 1) if len(rows) else []
 
 
-def epsilon_net(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
+def epsilon_net(
+    points: ArrayLike, directions: Sequence[Direction], most: int | None = None
+) -> IntArray:
     """Orders points so that the first of them, however many, are spread over all.
 
     It starts from the best point in the first objective, one end of a front, and then always takes
@@ -187,30 +187,35 @@ def epsilon_net(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
     Args:
         points: Shape (n, d), all finite; n may be 0.
         directions: Whether each of the d objectives is maximised or minimised.
+        most: How many are asked for; None for all.
 
     Returns:
-        All n indices, shape (n,).
+        All n indices, or the first of them.
 
     Raises:
         ValueError: The points do not have one column a direction, or a direction is unknown.
     """
     costs = _costs(points, directions)
-    if not len(costs):
+    count = len(costs) if most is None else min(most, len(costs))
+    if count < 1:
         return np.zeros(0, np.int64)
     span = np.ptp(costs, axis=0)
-    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
-    order = [int(scaled[:, 0].argmin())]
+    # A row an objective: sums over few columns are slow.
+    scaled = np.ascontiguousarray(((costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)).T)
+    order = [int(scaled[0].argmin())]
     distance = np.full(len(costs), np.inf)
-    while len(order) < len(costs):
+    while len(order) < count:
+        step = scaled - scaled[:, order[-1], None]
+        distance[order[-1]] = -1.0
         # Rounded, because a tie must not be decided by the last bit.
-        step = np.linalg.norm(scaled - scaled[order[-1]], axis=1).round(12)
-        distance = np.minimum(distance, step)
-        distance[order] = -1.0
+        np.minimum(distance, np.sqrt((step * step).sum(axis=0)).round(12), out=distance)
         order.append(int(distance.argmax()))
     return np.array(order, np.int64)
 
 
-def ranking(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
+def ranking(
+    points: ArrayLike, directions: Sequence[Direction], most: int | None = None
+) -> IntArray:
     """Returns the indices of points, the best first: by fronts, then by `epsilon_net` within one.
 
     A point is ranked before all that it dominates, and the scale of an objective does not matter.
@@ -219,13 +224,17 @@ def ranking(points: ArrayLike, directions: Sequence[Direction]) -> IntArray:
     Args:
         points: Shape (n, d).
         directions: Whether each of the d objectives is maximised or minimised.
+        most: How many are asked for, the first of them; None for all.
 
     Raises:
         ValueError: The points do not have one column a direction, or a direction is unknown.
     """
     table = np.asarray(points, dtype=np.float64)
-    ordered = [front[epsilon_net(table[front], directions)] for front in fronts(table, directions)]
-    return np.concatenate([np.zeros(0, np.int64), *ordered])
+    found = np.zeros(0, np.int64)
+    for front in fronts(table, directions):
+        left = None if most is None else most - len(found)
+        found = np.concatenate([found, front[epsilon_net(table[front], directions, left)]])
+    return found
 
 
 def _costs(points: ArrayLike, directions: Sequence[Direction]) -> FloatArray:
@@ -253,3 +262,34 @@ def _front(costs: FloatArray) -> BoolArray:
             row = costs[index]
             on_front &= ~((row <= costs).all(axis=1) & (row < costs).any(axis=1))
     return on_front
+
+
+def _front_numbers(costs: FloatArray) -> IntArray:
+    """Returns which front each row is in, from 0: how many rows in a chain dominate it at most."""
+    order = np.lexsort(costs.T[::-1])
+    ordered = costs[order]
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    chains = _chains_of_two if costs.shape[1] == 2 else _chains
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.array(chains(ordered[is_new]), np.int64)[np.cumsum(is_new) - 1]
+    return numbers
+
+
+def _chains(ordered: FloatArray) -> IntArray:
+    """Of rows in lexicographic order, no two alike, only those before a row can dominate it."""
+    counts, others = np.zeros(len(ordered), np.int64), np.ascontiguousarray(ordered[:, 1:].T)
+    for index in range(len(ordered)):
+        behind = (others[:, :index] <= others[:, index, None]).all(axis=0)
+        counts[index] = 1 + counts[:index][behind].max(initial=0)
+    return counts - 1
+
+
+def _chains_of_two(ordered: FloatArray) -> list[int]:
+    """Of each front only the least second objective so far matters, and it rises with the front."""
+    least, numbers = list[float](), list[int]()
+    for second in ordered[:, 1].tolist():
+        number = bisect_right(least, second)
+        least[number : number + 1] = [second]
+        numbers.append(number)
+    return numbers

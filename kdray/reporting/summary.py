@@ -6,7 +6,7 @@ test metric decides nothing.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypedDict, get_args
 
 import numpy as np
 
@@ -41,13 +41,25 @@ _FIXED = [
 ]
 
 
+class Ended(TypedDict, total=False):
+    """How a sweep ended.
+
+    Attributes:
+        complete: Whether it came to its end; not there where that is not known.
+        out_of_time: There if it did not because `search.time_budget_s` was over.
+    """
+
+    complete: bool
+    out_of_time: bool
+
+
 def write_tables(
     folder: SweepFolder,
     *,
     duration_s: float,
     busy_s: float,
     run_ids: Mapping[str, str] | None = None,
-    complete: bool | None = None,
+    ended: Ended | None = None,
 ) -> dict[str, Any]:
     """Writes `trials.csv` and `summary.json` from the results in the folder.
 
@@ -56,7 +68,7 @@ def write_tables(
         duration_s: Seconds from the start of the sweep to its end.
         busy_s: Seconds that its slots were at work, over all slots.
         run_ids: MLflow run of each trial, by the trial's id.
-        complete: Whether the sweep came to its end; None where that is not known.
+        ended: How the sweep ended; None where that is not known.
 
     Returns:
         What is in `summary.json`.
@@ -91,7 +103,7 @@ def write_tables(
         **_labelled(verification),
         "duration_s": duration_s,
         "busy_s": busy_s,
-        **({} if complete is None else {"complete": complete}),
+        **(ended or {}),
     }
     rows = [
         _row(result, front, (run_ids or {}).get(result.trial_id))

@@ -10,6 +10,8 @@ Stage = Literal["verify", "prune", "distil", "evaluate"]
 
 # In `EpochReport.training`, where the teacher was run in the loop.
 TEACHER_EXAMPLES = "teacher_forward_examples"
+# There too: what the name of a term follows.
+LOSS_SHARE, GRADIENT_SHARE = SHARES = ("loss_share_", "gradient_share_")
 # There too, where memory ran out and a batch was computed in parts.
 MICRO_BATCH_SIZE = "micro_batch_size"
 
@@ -52,6 +54,11 @@ class EpochReport(_JsonLine):
     before: int = 0
 
     @property
+    def shares(self) -> dict[str, float]:
+        """The share of each term in the loss, and in the norms of the terms' gradients."""
+        return {name: it for name, it in self.training.items() if name.startswith(SHARES)}
+
+    @property
     def counted(self) -> int:
         """Epochs done that rungs count; 0 or less while none is."""
         return self.epoch - self.before
@@ -72,8 +79,9 @@ class TrialResult(_JsonLine):
         stage: Where a failed trial failed; None for the others.
         error: Why it failed, in one line.
         parameters: Every drawn value by its dotted name.
-        metrics: Validation metrics of the selected epoch, sizes and speed, and test metrics with
-            the prefix `test_`. Empty for a failed trial.
+        metrics: Validation metrics of the selected epoch, sizes and speed, test metrics with the
+            prefix `test_`, and what each term of the loss contributed in that epoch
+            (`loss_share_hard`, `gradient_share_hard`). Empty for a failed trial.
         epochs: Epochs done.
         selected_epoch: The epoch whose weights were kept, 0 if none was.
         duration_s: Seconds from the start of the trial to its end.

@@ -38,6 +38,7 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
         self._progress = progress
         self._threads = threads
         self._halt, self._waiting = searcher.halt, searcher.waiting
+        self._cut_off = searcher.budget.cut_off
         self._running: dict[str, tuple[float, EpochReport | None]] = {}
         self._first: list[TrialResult] = []
         self._front = _front(config, folder.results())
@@ -65,11 +66,14 @@ class Bookkeeping(NotPickled, Callback):  # type: ignore[misc]  # ray has no typ
             self._progress.epoch(trial_id, report.epoch, report.epochs)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Records the end of a trial, or that it waits."""
+        """Records the end of a trial, or that it waits, for others or for a resume."""
         trial_id = trial.config["trial_id"]
         if trial_id in self._waiting():
             self._running.pop(trial_id)
             self._wait(trial_id)
+        elif trial_id in self._cut_off and self._folder.result(trial_id) is None:
+            self._running.pop(trial_id, None)
+            self._progress.cut_off(trial_id)
         else:
             self._finish(trial, None)
 

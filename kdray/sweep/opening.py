@@ -152,4 +152,5 @@ def _begun(config: SweepConfig, folder: SweepFolder, launch: Launch, slot: Slot)
 def _reopen(folder: SweepFolder) -> None:
     """Writes down that a sweep is not at its end, should it be killed before it is again."""
     if folder.summary_json.exists():
-        write_json(folder.summary_json, read_summary(folder) | {"complete": False})
+        before = {k: v for k, v in read_summary(folder).items() if k != "out_of_time"}
+        write_json(folder.summary_json, before | {"complete": False})

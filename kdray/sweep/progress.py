@@ -71,6 +71,10 @@ class Progress:
         self._running.pop(trial_id, None)
         self._waiting.add(trial_id)
 
+    def cut_off(self, trial_id: str) -> None:
+        """Shows that a trial was stopped, and a resume goes on with it."""
+        self._running.pop(trial_id, None)
+
     def finished(self, result: TrialResult, hypervolume: float) -> None:
         """Shows how a trial ended."""
         self._running.pop(result.trial_id, None)

@@ -61,24 +61,28 @@ class PromotingSearch(StudySearch):
         rivals: Rivals,
         trials: int,
     ) -> None:
-        super().__init__(study, config, folder, -1 if trials else 0)
+        super().__init__(study, config, folder)
         self._rivals = rivals
         self._left = trials
         self._running = set[str]()
         self._waiting: dict[str, optuna.Trial] = {}
         self._take_up()
+        self.samples = -1 if self._left or self._waiting else 0
 
     def _take_up(self) -> None:
-        """Lets those that were cut off while they waited wait again, before any is begun."""
+        """Lets those that were cut off while they waited wait again, before any is begun.
+
+        All of them, also where a sweep goes on with fewer trials than have begun.
+        """
         for trial in claimed(self._ot_study, partial(waits_there, self._rivals)):
             drawn = self._drawn(trial)
-            self._left -= 1
+            self._left = max(0, self._left - 1)
             self._wait(trial, drawn[TRIAL_ID])
             self._rivals.waiting[drawn[TRIAL_ID]] = drawn
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns what runs next; None while that depends on trials that run."""
-        if self.halted:
+        if self.halted or self.budget.is_over():
             return str(Searcher.FINISHED)
         drawn = self._promoted(trial_id) or self._begun(trial_id)
         if drawn is not None:

@@ -13,7 +13,7 @@ from kdray.errors import SweepError
 from kdray.evaluation.metrics import fixed_bounds
 from kdray.reading import read_data
 from kdray.reporting.report import write_report
-from kdray.reporting.summary import write_tables
+from kdray.reporting.summary import Ended, write_tables
 from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -43,13 +43,22 @@ class Swept:
 
     Attributes:
         summary: What is in `summary.json`.
-        complete: Whether all trials are done, or the time budget is used up; not after Ctrl-C.
+        complete: Whether all trials are done.
         unrecorded: Why MLflow could not record all of it; None if it could.
+        trials: How many the sweep has.
+        out_of_time: Whether they are not done because the time budget is used up.
     """
 
     summary: dict[str, Any]
     complete: bool
     unrecorded: str | None = None
+    trials: int = 0
+    out_of_time: bool = False
+
+    @property
+    def done(self) -> int:
+        """Trials that are at their end, whichever."""
+        return sum(self.summary["trials"].values())
 
 
 def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
@@ -93,19 +102,21 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
             slot = _measured(opened, launch, slot)
         begun = time.monotonic()
         searcher, complete = _search(opened, launch, slot)
+        late = searcher.budget.ended and not complete
         if complete and not searcher.halted and config.evaluation.baselines:
             # What is known so far, should the baselines take long or be cut off.
-            tabulate(folder, opened.record, time.monotonic() - start, complete=False)
+            tabulate(folder, opened.record, time.monotonic() - start, {"complete": False})
             with shown_on(console):
                 shared = opened.shared(slot.threads)
                 complete = run_baselines(config, shared, slot, begun, opened.say)
+        ended: Ended = {"complete": complete, **({"out_of_time": True} if late else {})}
         with shown_on(console), during("writing the report"):
-            summary = finish(config, folder, opened.record, time.monotonic() - start, complete)
+            summary = finish(config, folder, opened.record, time.monotonic() - start, ended)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     opened.check_teacher()
-    _check_fruits(config, folder, summary, complete)
-    return Swept(summary, complete, opened.record.failure)
+    _check_fruits(config, folder, summary, late)
+    return Swept(summary, complete, opened.record.failure, opened.trials, late)
 
 
 def _measured(opened: OpenSweep, launch: Launch, slot: Slot) -> Slot:
@@ -127,45 +138,46 @@ def _search(opened: OpenSweep, launch: Launch, slot: Slot) -> tuple[StudySearch,
     objectives, constraints = config.objectives, config.constraints
     with Progress(opened.console, objectives, opened.trials, done, constraints) as progress:
         books = Bookkeeping(searcher, opened.record, progress, slot.threads)
-        out_of_time = tune_trials(searcher, shared, slot, books, rivals)
+        tune_trials(searcher, shared, slot, books, rivals)
     mark_cut_off(opened.study, config, folder)
-    return searcher, out_of_time or len(folder.results()) >= opened.trials
+    return searcher, len(folder.results()) >= opened.trials and not searcher.waiting()
 
 
 def finish(
-    config: SweepConfig, folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
+    config: SweepConfig, folder: SweepFolder, record: SweepRecord, seconds: float, ended: Ended
 ) -> dict[str, Any]:
     """Writes tables and report, closes the record, and returns the summary."""
-    if complete:
+    if ended["complete"]:
         folder.remove(folder.root / "checkpoints")
     drop_dominated(config, folder, {result.trial_id: result for result in folder.results()})
-    summary = tabulate(folder, record, seconds, complete)
+    summary = tabulate(folder, record, seconds, ended)
     folder.fetch(*(folder.student(trial_id) for trial_id in summary["front"]))
-    record.finish(summary, complete)
+    record.finish(summary, ended["complete"])
     folder.share(folder.root)
     return summary
 
 
 def tabulate(
-    folder: SweepFolder, record: SweepRecord, seconds: float, complete: bool
+    folder: SweepFolder, record: SweepRecord, seconds: float, ended: Ended
 ) -> dict[str, Any]:
     """Writes tables and report, and returns the summary."""
     busy = sum(result.duration_s for result in folder.results())
     runs = record.flush()
-    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=runs, complete=complete)
+    summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=runs, ended=ended)
     write_report(folder)
     return summary
 
 
 def _check_fruits(
-    config: SweepConfig, folder: SweepFolder, summary: dict[str, Any], complete: bool
+    config: SweepConfig, folder: SweepFolder, summary: dict[str, Any], out_of_time: bool
 ) -> None:
     """Raises a SweepError if no trial completed."""
     results = folder.results()
     infeasible = config.constraints and summary["trials"]["completed"]
     if results and not summary["front"] and not infeasible:
-        raise SweepError(_no_student(results, config.constraints))
-    if complete and not results:
+        more = f"\n  search.time_budget_s ended before the others did; {_go_on(folder)}"
+        raise SweepError(_no_student(results, config.constraints) + more * out_of_time)
+    if out_of_time and not results:
         raise SweepError(
             f"search.time_budget_s ended before any trial did; give more and {_go_on(folder)}"
         )

@@ -26,6 +26,7 @@ from kdray.sweep.journal import Journal
 from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.reconciling import TRIAL_ID, first_choices, reconcile, tell
 from kdray.sweep.samplers import make_sampler, suggest
+from kdray.sweep.time_budget import TimeBudget
 
 SPACE = "space"
 
@@ -123,6 +124,7 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
     Attributes:
         halted: Why no more trials are begun; None if they are.
         exhausted: Whether there is nothing left to run; only told where trials wait.
+        budget: The time for it, which begins with the search.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
         self.samples = samples
         self.halted: str | None = None
         self.exhausted = False
+        self.budget = TimeBudget.from_now(config.search.time_budget_s)
         self._next = 1 + max((int(own_id) for own_id in given if own_id is not None), default=-1)
 
     def halt(self, reason: str) -> None:
@@ -148,7 +151,7 @@ class StudySearch(NotPickled, OptunaSearch):  # type: ignore[misc]  # ray has no
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next configuration, with kdray's own id of the trial."""
-        if self.halted:
+        if self.halted or self.budget.is_over():
             return str(Searcher.FINISHED)
         trial = self._ot_study.ask()
         self._ot_trials[trial_id] = trial

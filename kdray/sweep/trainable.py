@@ -1,5 +1,6 @@
 """The one bridge from Ray Tune to `run_trial`."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ class Shared:
         keep_weights: Whether the student is written.
         checkpoint_interval_s: Least time between two checkpoints of a trial.
         rungs: Where trials wait, and so have a checkpoint; None if they do not.
+        deadline: When trials stop after their epoch, and so have a checkpoint, on the clock of
+            `time.time`; None for never.
     """
 
     prepared: ray.ObjectRef
@@ -56,6 +59,7 @@ class Shared:
     keep_weights: bool
     checkpoint_interval_s: float
     rungs: ParetoAsha | None = None
+    deadline: float | None = None
 
     @classmethod
     def of(
@@ -73,6 +77,30 @@ class Shared:
             config.search.checkpoint_interval_s,
             scheduler if isinstance(scheduler, ParetoAsha) else None,
         )
+
+
+class _Pauses:
+    """Tells after which epochs a trial may be made to wait: at rungs, and when the time is over.
+
+    Args:
+        shared: What every trial gets.
+
+    Attributes:
+        late: Whether the time was over after the last epoch that was asked for, not a trial's last.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._deadline = math.inf if shared.deadline is None else shared.deadline
+        self._at_rung = partial(is_rung, shared.rungs) if shared.rungs else never
+        self.late = False
+
+    def __call__(self, report: EpochReport) -> bool:
+        self.late = report.epoch < report.epochs and time.time() >= self._deadline
+        return self.late or self._at_rung(report)
+
+    def may_move(self, report: EpochReport) -> bool:
+        """Returns whether another machine may go on, as was said before of the same epoch."""
+        return self.late or self._at_rung(report)
 
 
 def sweep_trial(config: dict[str, Any], shared: Shared) -> None:
@@ -118,8 +146,8 @@ def run_stored(setup: TrialSetup, shared: Shared, tell: Tell) -> None:
 
 
 def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> None:
-    may_wait = partial(is_rung, shared.rungs) if shared.rungs else never
-    kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s, may_wait)
+    pauses = _Pauses(shared)
+    kept = Checkpoints(folder.checkpoint(setup.trial_id), shared.checkpoint_interval_s, pauses)
     with _checkpoint_may_fail():
         folder.fetch(kept.folder)
     start, (reports, earlier_s) = time.perf_counter(), kept_work(kept)
@@ -129,7 +157,7 @@ def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> 
         reports[report.epoch - 1 :] = [report]
         with _checkpoint_may_fail():
             folder.share(kept.folder)
-            if may_wait(report):
+            if pauses.may_move(report):
                 folder.release(kept.folder)  # another machine may go on with it
         tell(
             {
@@ -138,6 +166,7 @@ def _run(setup: TrialSetup, folder: SweepFolder, shared: Shared, tell: Tell) -> 
                 "earlier": earlier,
                 "duration_s": earlier_s + time.perf_counter() - start,
                 "finished": False,
+                "late": pauses.late,
             }
         )
 

@@ -2,18 +2,18 @@
 
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import ConcurrencyLimiter
 
 from kdray.sweep.bookkeeping import Bookkeeping
 from kdray.sweep.growth import Growth
 from kdray.sweep.resources import Slot
 from kdray.sweep.schedulers.early_stopping import EarlyStopping
+from kdray.sweep.schedulers.in_time import InTime
 from kdray.sweep.schedulers.rivals import Rivals
 from kdray.sweep.search import StudySearch
 from kdray.sweep.starting import quiet_ray
@@ -23,7 +23,7 @@ from kdray.sweep.watchdog import Watchdog
 
 def tune_trials(
     searcher: StudySearch, shared: Shared, slot: Slot, books: Bookkeeping, rivals: Rivals | None
-) -> bool:
+) -> None:
     """Runs trials until they are done, the time is over, the search halts, or Ctrl-C.
 
     Args:
@@ -32,16 +32,14 @@ def tune_trials(
         slot: Resources of a trial, and how many run side by side at most.
         books: Takes what happens.
         rivals: All trials; None if none is stopped early.
-
-    Returns:
-        Whether the time was over.
     """
     if not searcher.samples:
-        return False
+        return
     quiet_ray()
     scheduler = _scheduler(searcher, slot, books, rivals)
     limiter = ConcurrencyLimiter(searcher, slot.concurrent)
-    start, budget = time.monotonic(), searcher.config.search.time_budget_s
+    if searcher.budget.deadline is not None:
+        shared = replace(shared, deadline=searcher.budget.deadline)
     with tempfile.TemporaryDirectory(prefix="kdray-tune-") as scratch, stopped_alike():
         tune.Tuner(
             tune.with_resources(
@@ -53,7 +51,6 @@ def tune_trials(
                 scheduler=scheduler,
                 num_samples=searcher.samples,
                 reuse_actors=True,
-                time_budget_s=budget,
             ),
             run_config=tune.RunConfig(
                 name=searcher.folder.name,
@@ -63,23 +60,20 @@ def tune_trials(
                 failure_config=tune.FailureConfig(max_failures=searcher.config.search.max_failures),
             ),
         ).fit()
-    out_of_time = budget is not None and time.monotonic() - start >= budget
-    is_over = (searcher.exhausted or out_of_time) and not searcher.halted
-    if isinstance(scheduler, EarlyStopping) and is_over:
+    if isinstance(scheduler, EarlyStopping) and searcher.exhausted and not searcher.halted:
         scheduler.stop_waiting()
-    return out_of_time
 
 
 def _scheduler(
     searcher: StudySearch, slot: Slot, books: Bookkeeping, rivals: Rivals | None
-) -> FIFOScheduler:
+) -> InTime:
     def stopped(trial_id: str) -> None:
         searcher.stopped(trial_id)
         books.stopped(trial_id)
 
     if rivals is None:
-        return FIFOScheduler()
-    return EarlyStopping(rivals, searcher.folder, slot.threads, stopped)
+        return InTime(searcher.budget)
+    return EarlyStopping(rivals, searcher.folder, slot.threads, stopped, searcher.budget)
 
 
 def _companions(

@@ -36,7 +36,8 @@ class EpochTraining:
         loss: Mean of the sum of all terms.
         loss_share: Share of each term in the loss, by name.
         gradient_share: Share of each term in the sum of the terms' gradient norms, measured on
-            the epoch's last batch, or part of one: a term that does nothing shows a share near 0.
+            the epoch's last full batch with labels, or part of it: a term that does nothing shows
+            a share near 0.
         learning_rate: At the end of the epoch.
         duration_s: Seconds, without what is done after the epoch.
         micro_batch_size: Most examples at once: less than a batch where memory ran out.
@@ -182,6 +183,7 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
     stepper, dataset, compute_terms = lane.stepper, lane.dataset, lane.compute_terms
     options = stepper.options
     batches = shuffled_rows(dataset, options.batch_size, options.seed, epoch)
+    shown = _shown(batches, dataset.labelled)
     together = options.gradient_accumulation
     order = [batches[i : i + together] for i in range(0, len(batches), together)]
 
@@ -189,8 +191,8 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
         batch = make_batch(dataset, rows, stepper.device)
         with stepper.cast():
             terms = compute_terms(batch, (epoch + index / len(order)) / options.epochs)
-        if index == len(order) - 1:
-            meter.gradient_norms = gradient_norms(terms, stepper.weights)
+        if shown in rows:
+            meter.gradient_norms = gradient_norms(terms, stepper.weights, stepper.loss_scale)
         return terms
 
     for index, some in enumerate(order):
@@ -200,6 +202,17 @@ def _steps(lane: Lane, epoch: int, meter: Meter) -> Iterator[None]:
         meter.add(terms)
         progress(TRAINING, epoch * len(order) + index + 1, options.epochs * len(order) + 1)
         yield
+
+
+def _shown(batches: Sequence[Rows], labelled: int | None) -> int:
+    """Returns the example whose batch, or part of one, shows what each term contributes.
+
+    It is one of a full batch, the last, and has labels if an example of a full batch has.
+    """
+    size = max(map(len, batches))
+    full = [rows for rows in batches if len(rows) == size]
+    known = full if labelled is None else [rows[rows < labelled] for rows in full]
+    return int(next(rows for rows in reversed([*full, *known]) if len(rows))[0])
 
 
 def _summary(epoch: int, meter: Meter, stepper: Stepper, duration_s: float) -> EpochTraining:

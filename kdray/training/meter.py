@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from kdray.errors import DivergedError
 
 CHECK_INTERVAL = 50
+# A scale that is too high is divided by this.
+_LESS = 256.0
 
 
 class Meter:
@@ -50,17 +52,31 @@ class Meter:
 
 
 def gradient_norms(
-    terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
+    terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter], scale: float = 1.0
 ) -> dict[str, float]:
-    """Returns the L2 norm of each term's own gradient over the parameters."""
-    norms = {}
-    for name, term in terms.items():
-        gradients: Sequence[Tensor | None] = ()
-        if term.requires_grad:
-            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-        squares = [gradient.float().pow(2).sum() for gradient in gradients if gradient is not None]
-        norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
-    return norms
+    """Returns the L2 norm of each term's own gradient over the parameters.
+
+    Args:
+        terms: The terms by name.
+        parameters: What they depend on.
+        scale: What a term is multiplied by on the way, as float16 has neither small nor large
+            numbers; less where that is too much.
+    """
+    return {name: _gradient_norm(term, parameters, scale) for name, term in terms.items()}
+
+
+def _gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter], scale: float) -> float:
+    if not term.requires_grad:
+        return 0.0
+    scaled = term * scale
+    gradients = torch.autograd.grad(scaled, parameters, retain_graph=True, allow_unused=True)
+    squares = [
+        (gradient.float() / scale).pow(2).sum() for gradient in gradients if gradient is not None
+    ]
+    norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+    if math.isfinite(norm) or scale <= 1:
+        return norm
+    return _gradient_norm(term, parameters, scale / _LESS)
 
 
 def shares(values: Mapping[str, float]) -> dict[str, float]:

@@ -102,6 +102,11 @@ class Stepper:
         """The rate of the next step."""
         return float(self._schedule.get_last_lr()[0])
 
+    @property
+    def loss_scale(self) -> float:
+        """What a loss is multiplied by, so that its gradient does not vanish in float16."""
+        return float(self._scaler.get_scale())
+
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Lets forward passes inside the block read bfloat16, if that is the precision.

@@ -12,6 +12,7 @@ METRICS = {
     "teacher_size_mb": 4.0,
     "test_macro_f1": 0.69,
     "ood_macro_f1": 0.5,
+    "gradient_share_hard": 0.4,
 }
 
 
@@ -50,7 +51,7 @@ def test_every_wrong_bound_is_told_at_once(tmp_path: Path):
 
 
 def test_a_metric_that_no_completed_trial_has_cannot_be_bounded(tmp_path: Path):
-    found = problems(tmp_path, "brier=1", "teacher_size_mb=1")
+    found = problems(tmp_path, "brier=1", "teacher_size_mb=1", "gradient_share_hard=1")
     assert all("no such metric" in problem for problem in found)
 
 

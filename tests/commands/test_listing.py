@@ -181,6 +181,16 @@ def test_a_sweep_that_was_stopped_keeps_what_it_goes_on_from(
     assert folder.teacher_outputs.exists()
 
 
+def test_a_sweep_whose_time_was_over_says_so_and_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: SweepFolder
+) -> None:
+    ended = {"complete": False, "out_of_time": True}
+    write_json(folder.summary_json, read_summary(folder) | ended)
+    (found,) = listed(monkeypatch, capsys, folder.root.parent)
+    assert found["state"] == "stopped"
+    assert found["notes"] == ["its time was over (search.time_budget_s); `kdray resume` goes on"]
+
+
 def test_a_damaged_sweep_does_not_hide_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: SweepFolder
 ) -> None:

@@ -48,10 +48,10 @@ NEVER_STILL = {"hard": "soft", "contrastive": "contrast"}
 AT_REST = {"fitnet"}
 # What is projected where widths differ: the states of two mapped layers, or the features.
 PROJECTED = {
-    "fitnet": {"1"},
-    "pkd": {"1", "2"},
-    "hidden": {"1", "2"},
-    "multi_level": {"1", "2"},
+    "fitnet": {"2"},
+    "pkd": {"2", "4"},
+    "hidden": {"2", "4"},
+    "multi_level": {"2", "4"},
     "relation_graph": {"features"},
 }
 VARIANTS = [

@@ -9,6 +9,7 @@ import torch
 from kdray.config.sections import Evaluation
 from kdray.distillation.base import Shape
 from kdray.distillation.contrastive import WIDTH, Contrastive, contrast_loss
+from kdray.models.building import borrow
 from kdray.models.outputs import Needs
 from kdray.preparation import prepare
 from kdray.results.records import TEACHER_EXAMPLES
@@ -141,11 +142,28 @@ def test_the_student_learns_to_tell_the_examples_apart(tmp_path, negatives):
     assert not any(TEACHER_EXAMPLES in report.training for report in finished.epochs)
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a teacher that is trained already."""
+    folder = tmp_path_factory.mktemp("teacher")
+    sweep = prepare(tiny_config(folder))
+    for part in (borrow(sweep.teacher), sweep.tokenizer):
+        part.save_pretrained(folder)
+    return str(folder)
+
+
+# The logits are not kept either, and are asked for every epoch: of an ensemble, those of both. The
+# bank is that of the first.
+@pytest.mark.parametrize(
+    ("members", "expected"), [(1, [400, 200, 200]), (2, [600, 400, 400])], ids=["one", "ensemble"]
+)
 @pytest.mark.parametrize("pruning", [UNPRUNED, STAGED], ids=["unpruned", "staged"])
-def test_without_a_cache_the_teacher_is_run_once_a_trial_for_the_bank(tmp_path, pruning):
-    _, kept = trained(tmp_path, 1024, pruning)
-    _, alone = trained(tmp_path, 1024, pruning, cache={"where": "off"})
+def test_without_a_cache_the_teacher_is_run_once_a_trial_for_the_bank(
+    tmp_path, stored, pruning, members, expected
+):
+    model = [stored] * members if members > 1 else stored
+    teacher = {"model": model, "architecture": None, "training": None}
+    _, kept = trained(tmp_path, 1024, pruning, **teacher)
+    _, alone = trained(tmp_path, 1024, pruning, **teacher, cache={"where": "off"})
     assert np.allclose(kept.logits["test"], alone.logits["test"], atol=1e-3)
-    # The logits are not kept either, and are asked for every epoch.
-    asked = [report.training[TEACHER_EXAMPLES] for report in alone.epochs]
-    assert asked == [400.0, 200.0, 200.0]
+    assert [report.training[TEACHER_EXAMPLES] for report in alone.epochs] == expected

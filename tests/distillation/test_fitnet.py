@@ -80,7 +80,7 @@ def test_the_first_stage_is_the_hint_alone(width):
     assert set(found) == {"hint"}
     own = middle_states(student, 1)
     if width != 16:
-        own = own @ match.projections["1"].weight.detach().numpy().T
+        own = own @ match.projections["2"].weight.detach().numpy().T
     mask = batch(tiny.MULTI).inputs["attention_mask"]
     expected = by_numpy(own, middle_states(teacher, 2), mask)
     assert found["hint"].item() == pytest.approx(expected, rel=1e-4)
@@ -122,7 +122,7 @@ def test_the_hint_keeps_the_contract_of_all_terms():
     difference = gradient(plain, student) - gradient(other, student)
     assert difference.norm() > 1e-3 * gradient(plain, student).norm() > 0
     plain.backward()
-    assert match.projections["1"].weight.grad.abs().max() > 0
+    assert match.projections["2"].weight.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kdray.distillation.attention import Attention
+from kdray.distillation.base import Shape
 from kdray.distillation.hidden import Hidden
 from kdray.distillation.loss import attention_kl, attention_mse, hidden_loss
 from kdray.distillation.multi_level import MultiLevel
@@ -107,15 +108,31 @@ def test_heads_may_differ_in_number_and_widths_too():
 def test_each_pair_has_a_projection_of_its_own():
     student, teacher = tiny.model(), tiny.model(layers=4, width=24, seed=1)
     match = matched(Hidden(), student, teacher)
-    assert set(match.projections) == {"1", "2"}
+    assert set(match.projections) == {"2", "4"}
     found = terms(Hidden(), tiny.MULTI, (student, teacher), match)["hidden"]
     mask = batch(tiny.MULTI).inputs["attention_mask"]
     own, its = raw(student).hidden_states, raw(teacher).hidden_states
     losses = [
-        hidden_loss(own[s] @ match.projections[str(s)].weight.T, its[t], mask)
+        hidden_loss(own[s] @ match.projections[str(t)].weight.T, its[t], mask)
         for s, t in ((1, 2), (2, 4))
     ]
     assert found.item() == pytest.approx(0.3 * (sum(losses) / 2).item(), rel=1e-4)
+
+
+def test_what_is_learnt_of_a_teacher_layer_is_taken_over_where_it_fits():
+    first, fewer, narrower = (
+        Hidden().match(Shape(layers, width), Shape(4, 24))
+        for layers, width in ((4, 16), (2, 16), (4, 8))
+    )
+    fewer.take_over(first)
+    # Of 2 layers the teacher's are 2 and 4, whichever student layers learn from them.
+    assert fewer.pairs == {1: 2, 2: 4}
+    for layer in ("2", "4"):
+        assert torch.equal(fewer.projections[layer].weight, first.projections[layer].weight)
+        assert fewer.projections[layer].weight is not first.projections[layer].weight
+    before = narrower.projections["4"].weight.clone()
+    narrower.take_over(first)
+    assert torch.equal(narrower.projections["4"].weight, before)
 
 
 def test_the_weights_scale_their_terms(models):

@@ -82,8 +82,8 @@ def test_where_widths_differ_each_layer_is_projected_by_its_own_map():
     match = matched(PatientKnowledge(), student, teacher)
     found = terms(PatientKnowledge(), tiny.MULTI, (student, teacher), match)
     own, its = first_states(student), first_states(teacher)
-    maps = {s: match.projections[str(s)].weight.detach().numpy() for s in (1, 2)}
-    losses = [by_numpy(own[s] @ maps[s].T, its[t]) for s, t in ((1, 2), (2, 4))]
+    maps = {t: match.projections[str(t)].weight.detach().numpy() for t in (2, 4)}
+    losses = [by_numpy(own[s] @ maps[t].T, its[t]) for s, t in ((1, 2), (2, 4))]
     assert found["patience"].item() == pytest.approx(100 * np.mean(losses), rel=1e-4)
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kdray.errors import ConfigError
 from kdray.reporting.best import Constraints, best_student
 from kdray.reporting.report import report_context, write_report
 from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder, write_json
+from kdray.results.folder import SweepFolder, write_json, write_trial
 
 from .conftest import MakeSweep, completed, failed, stopped
 
@@ -41,10 +42,16 @@ def folder(make_sweep: MakeSweep) -> SweepFolder:
         stopped("0005", 0.5, 1.2),
         failed("0006", "<script>alert(1)</script>"),
     ]
-    made = make_sweep(*trials)
+    made = make_sweep(*trials, evaluation={"baselines": True})
+    # Some of them lie on the marks of the front.
+    for number, value in enumerate((0.55, 0.699, 0.739, 0.756)):
+        write_trial(made.baselines, replace(trials[number], metrics={"macro_f1": value}))
     write_tables(made, duration_s=75.0, busy_s=90.0)
-    runs = [{"seed": n, "metrics": {"macro_f1": 0.7 + n / 200}} for n in (1, 2, 3)]
-    write_json(made.confirmation_json, {"seeds": [1, 2, 3], "trials": {"0002": runs}})
+    runs = {
+        f"000{trial}": [{"seed": n, "metrics": {"macro_f1": mean + n / 200}} for n in (-1, 0, 1)]
+        for trial, mean in enumerate((0.6, 0.7, 0.741, 0.754))
+    }
+    write_json(made.confirmation_json, {"seeds": [1, 2, 3], "trials": runs})
     write_report(made)
     return made
 
@@ -112,6 +119,47 @@ def test_hover_tells_how_a_student_was_made(open_report: Any, tmp_path: Path):
     assert "pruning magnitude" in said
     assert "alpha 0.7" in said
     page.screenshot(path=tmp_path / "hover.png")
+
+
+# Where the points of a series are in the window.
+PLACES = """name => {
+  const plot = document.querySelector("#chart-front .plot");
+  const { xaxis, yaxis, _size } = plot._fullLayout;
+  const { left, top } = plot.getBoundingClientRect();
+  const { x, y } = plot.data.find(one => one.name === name);
+  return x.map((at, n) => [left + _size.l + xaxis.d2p(at), top + _size.t + yaxis.d2p(y[n])]);
+}"""
+
+
+def told_at(page: Page, place: list[float], *, touch: bool) -> str:
+    if touch:
+        page.touchscreen.tap(*place)
+    else:
+        page.mouse.move(5, 5)
+        page.wait_for_selector("#chart-front .hovertext", state="detached", timeout=5_000)
+        page.mouse.move(*place)
+    # Plotly tells of a point anew at most so often.
+    page.wait_for_timeout(200)
+    page.wait_for_selector("#chart-front .hovertext", timeout=5_000)
+    return str(page.text_content("#chart-front .hovertext"))
+
+
+@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
+def test_a_point_of_the_front_tells_of_itself_whatever_lies_about_it(
+    open_report: Any, tmp_path: Path, options: dict[str, Any]
+):
+    page, touch = open_report(**options).drawn(), bool(options)
+    page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    page.locator("#chart-front").scroll_into_view_if_needed()
+
+    for number, place in enumerate(page.evaluate(PLACES, "front")):
+        said = told_at(page, place, touch=touch)
+        assert said.startswith(f"trial 000{number}macro-F1")
+        assert "alpha 0.7" in said
+    said = told_at(page, page.evaluate(PLACES, "labels only")[0], touch=touch)
+    assert said.startswith("trial 0000, labels only: macro-F1 0.550the trial itself:")
+    assert "alpha 0.7" in said
+    page.screenshot(path=tmp_path / "beside.png")
 
 
 BOUNDS = [

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,6 +220,43 @@ def test_a_dominated_point_never_outranks_its_dominator(seed: int):
     for a, b in itertools.permutations(range(len(points)), 2):
         if all(points[a] <= points[b]) and any(points[a] < points[b]):
             assert place[a] < place[b]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_ranking_is_that_of_fronts_peeled_one_by_one_and_ties_measured_one_by_one(seed: int):
+    made = np.random.default_rng(seed)
+    shape = (int(made.integers(0, 40)), 1 + seed % 4)
+    points = made.integers(0, 6, shape).astype(float) if seed % 3 else made.normal(size=shape)
+    points[made.random(shape) < 0.02] = np.nan
+    points[made.random(shape) < 0.02] = np.inf
+    ways = made.choice(["maximize", "minimize"], shape[1]).tolist()
+    wanted = ranking_by_peeling(points, ways)
+
+    assert ranking(points, ways).tolist() == wanted
+    for most in (0, 1, 7, 100):
+        assert ranking(points, ways, most).tolist() == wanted[:most]
+
+
+def ranking_by_peeling(points: np.ndarray, ways: list[Any]) -> list[int]:
+    ordered, left = [], np.flatnonzero(np.isfinite(points).all(axis=1))
+    while len(left):
+        best = non_dominated(points[left], ways)
+        front, left = left[best], left[~best]
+        ordered += front[spread(points[front], ways)].tolist()
+    return ordered
+
+
+def spread(points: np.ndarray, ways: list[Any]) -> list[int]:
+    costs = points * [-1.0 if way == "maximize" else 1.0 for way in ways]
+    span = np.ptp(costs, axis=0)
+    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    order, distance = [int(scaled[:, 0].argmin())], np.full(len(costs), np.inf)
+    while len(order) < len(costs):
+        step = np.linalg.norm(scaled - scaled[order[-1]], axis=1).round(12)
+        distance = np.minimum(distance, step)
+        distance[order] = -1.0
+        order.append(int(distance.argmax()))
+    return order
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -41,3 +41,10 @@ def test_numbers_of_numpy_and_read_only_mappings_are_written_as_plain_values() -
 def test_what_json_cannot_write_is_refused() -> None:
     with pytest.raises(TypeError, match="cannot stand in a record"):
         TrialResult("0", "completed", {"x": object()}).to_json()
+
+
+def test_the_shares_of_the_terms_are_told_from_what_else_is_known_of_a_training() -> None:
+    shares = {"loss_share_hard": 0.3, "gradient_share_hard": 0.6}
+    training = {"loss": 1.5, "learning_rate": 1e-3, **shares}
+    assert EpochReport(1, 4, {"macro_f1": 0.5}, training, 2.5).shares == shares
+    assert REPORT.shares == {}

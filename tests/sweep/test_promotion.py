@@ -40,7 +40,7 @@ class Sweep:
         search = make_search(study, config, self.folder, rivals, left)
         assert isinstance(search, PromotingSearch)
         self.search = search
-        self.scheduler = EarlyStopping(rivals, self.folder, 1, search.stopped)
+        self.scheduler = EarlyStopping(rivals, self.folder, 1, search.stopped, search.budget)
 
     def suggest(self, ray_id: str) -> Any:
         drawn = self.search.suggest(ray_id)
@@ -147,6 +147,33 @@ def test_a_trial_that_was_cut_off_while_it_waited_waits_again(
     assert sorted(running) == ["0000", "0001", "0002", "0003", "0004"]
 
 
+@pytest.mark.parametrize(("completed", "trials"), [(0, 1), (0, 2), (1, 1)])
+def test_with_fewer_trials_than_have_begun_those_that_wait_go_on_or_stop_and_none_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, completed: int, trials: int
+) -> None:
+    before, ids = Sweep(tmp_path), ["0000", "0001", "0002"]
+    for own_id, score in zip(ids, (0.6, 0.5, 0.4), strict=True):
+        before.suggest(f"ray{own_id}")
+        before.report(f"ray{own_id}", own_id, score)
+    for own_id in ids[:completed]:
+        assert before.suggest("again") == own_id
+        before.complete("again", own_id)
+    mark_cut_off(before.study, before.config, before.folder)
+    kept = dict(before.rivals.history)
+    monkeypatch.setattr("kdray.sweep.schedulers.rivals.past", lambda folder: kept)
+    after, going = Sweep(tmp_path, trials), ids[completed:1]
+    for own_id in going:
+        assert after.suggest(own_id) == own_id
+    assert after.suggest("more") == (None if going else FINISHED)
+    for own_id in going:
+        after.complete(own_id, own_id)
+    assert after.suggest("more") == FINISHED
+    assert after.search.exhausted
+    assert after.search.samples == -1
+    after.scheduler.stop_waiting()
+    assert [result.trial_id for result in after.folder.results()] == ids
+
+
 def test_those_that_waited_are_taken_up_before_what_was_enqueued_at_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +249,19 @@ def test_a_search_that_is_halted_sends_nobody_on(tmp_path: Path) -> None:
     assert sweep.suggest("again") == FINISHED
     assert not sweep.search.exhausted
     assert sweep.folder.results() == []
+
+
+def test_when_the_time_is_over_nobody_is_sent_on_and_nobody_who_waits_is_stopped(
+    tmp_path: Path,
+) -> None:
+    sweep = Sweep(tmp_path, trials=1, search={"time_budget_s": 3600})
+    sweep.suggest("ray")
+    sweep.report("ray", "0000", 0.5)
+    sweep.search.budget.deadline = 0.0
+    assert sweep.suggest("again") == FINISHED
+    assert not sweep.search.exhausted
+    assert list(sweep.search.waiting()) == ["0000"]
+    assert sweep.told() == [("0000", TrialState.RUNNING)]
 
 
 def test_a_trial_that_fails_after_it_went_on_is_told_as_failed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The bridge from Ray to a trial, while an object store stays away."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from kdray.preparation import prepare
 from kdray.results.folder import SweepFolder, write_text
 from kdray.sweep import trainable
 from kdray.sweep.trainable import Shared, sweep_trial
+from kdray.training.checkpoint import kept_epochs
+from kdray.training.course import Checkpoints
 from kdray.trial import TrialError
 from tests.tiny_sweep import tiny_config
 
@@ -76,8 +79,10 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
     return told
 
 
-def shared(folder: Store) -> Shared:
-    return Shared(Prepared(), folder, Evaluation(), "macro_f1", 1, True, 0)
+def shared(folder: Store, interval_s: float = 0.0, deadline: float | None = None) -> Shared:
+    return Shared(
+        Prepared(), folder, Evaluation(), "macro_f1", 1, True, interval_s, deadline=deadline
+    )
 
 
 def test_a_finished_trial_that_the_store_did_not_get_is_given_to_it_by_the_next_attempt(
@@ -110,6 +115,29 @@ def test_a_trial_whose_checkpoints_the_store_does_not_get_is_done_all_the_same(
     assert (result.status, result.epochs) == ("completed", 2)
     assert [report["finished"] for report in reports] == [False, False, True]
     assert "checkpoints/0000" not in folder.got()
+
+
+@pytest.mark.parametrize(("left_s", "late"), [(-1.0, [True, False]), (3600.0, [False, False])])
+def test_when_the_time_is_over_the_state_after_each_epoch_but_the_last_is_kept_and_told_of(
+    tmp_path: Path,
+    reports: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    left_s: float,
+    late: list[bool],
+) -> None:
+    folder = Store(tmp_path / "tiny")
+    kept = Checkpoints(folder.checkpoint("0000"), 0.0)
+    there: list[int] = []
+
+    def told(report: dict[str, Any]) -> None:
+        there.append(len(kept_epochs(kept)))
+        reports.append(report)
+
+    monkeypatch.setattr(trainable.tune, "report", told)
+    sweep_trial(TRIAL, shared(folder, 3600.0, time.time() + left_s))
+    assert [report.get("late") for report in reports] == [*late, None]
+    assert there[:2] == ([1, 1] if late[0] else [0, 0])
+    assert ("released checkpoints/0000" in folder.got()) == late[0]
 
 
 def test_a_checkpoint_of_this_machine_serves_while_the_store_is_away(

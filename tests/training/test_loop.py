@@ -17,7 +17,7 @@ from kdray.training.loop import (
     train_side_by_side,
 )
 from kdray.training.losses import hard_loss
-from kdray.training.meter import CHECK_INTERVAL, gradient_norms, shares
+from kdray.training.meter import CHECK_INTERVAL
 from kdray.training.stepper import Learner
 from tests import tiny
 
@@ -131,19 +131,6 @@ def test_the_shares_of_the_terms_sum_to_1_and_a_term_that_does_nothing_shows_0()
         assert epoch.loss_share["constant"] > 0
         assert epoch.gradient_share["constant"] == 0
         assert epoch.gradient_share["double"] == pytest.approx(2 / 3, abs=1e-4)
-
-
-def test_the_norm_of_a_terms_gradient_by_hand():
-    w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-    unused = torch.nn.Parameter(torch.tensor([1.0]))
-    # ∂/∂w of 3·w₀ + 4·w₁ is [3, 4], norm 5; the other term does not depend on w.
-    terms = {"line": 3 * w[0] + 4 * w[1], "other": torch.tensor(7.0)}
-    assert gradient_norms(terms, [w, unused]) == {"line": 5.0, "other": 0.0}
-
-
-def test_shares_of_nothing_are_0():
-    assert shares({"a": 0.0, "b": 0.0}) == {"a": 0.0, "b": 0.0}
-    assert shares({"a": 1.0, "b": 3.0}) == {"a": 0.25, "b": 0.75}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -29,10 +29,10 @@ def front_chart(sweeps: Sequence[Read]) -> Chart:
     front = front_of(sweeps)
     teacher, lines = _teachers(sweeps, axes)
     trials = _by_sweep(sweeps, axes) if len(sweeps) > 1 else _by_kind(sweeps[0], axes)
-    # The front lies under the trials of several sweeps, so that each keeps its colour on it.
-    front_series = _front(front, axes, objectives, is_flat=len(objectives) == 2)
-    rest = [front_series, *trials] if len(sweeps) > 1 else [*trials, front_series]
-    series = [*rest, *_labels_only(front, axes), *_with_other_seeds(front, axes), *teacher]
+    # The front is drawn last: else what stands beside it would lie on its marks.
+    beside = [*_labels_only(front, axes), *_with_other_seeds(front, axes)]
+    last = _front(front, axes, objectives, is_flat=len(objectives) == 2)
+    series = [*trials, *beside, *teacher, last]
     shown = [one for one in series if one.x]
     values = [float(value) for one in shown for value in one.x]
     return Chart(
@@ -131,8 +131,9 @@ def _labels_only(front: Sequence[Student], axes: tuple[str, str]) -> list[Series
     """What the students of the front reach without a teacher."""
     found = [it for it in front if not is_missing(it.row.get(f"baseline_{axes[1]}"))]
     values = [float(it.row[f"baseline_{axes[1]}"]) for it in found]
+    label = objective(axes[1]).label
     says = [
-        f"trial {it.id}, labels only\n{objective(axes[1]).label} {measured(axes[1], value)}"
+        _beside(it, f"labels only: {label} {measured(axes[1], value)}")
         for it, value in zip(found, values, strict=True)
     ]
     x = [_point(it.row, axes)[0] for it in found]
@@ -142,9 +143,9 @@ def _labels_only(front: Sequence[Student], axes: tuple[str, str]) -> list[Series
 def _with_other_seeds(front: Sequence[Student], axes: tuple[str, str]) -> list[Series]:
     """The means and intervals of what other seeds reach."""
     found = [(it, again) for it in front if (again := confirmed(it, axes[1])) is not None]
+    label = objective(axes[1]).label
     says = [
-        f"trial {it.id} with {again.runs} other seeds\n"
-        f"{objective(axes[1]).label} {with_interval(axes[1], again)}"
+        _beside(it, f"{again.runs} other seeds: {label} {with_interval(axes[1], again)}")
         for it, again in found
     ]
     return [
@@ -199,12 +200,23 @@ def _stored_teachers(sweep: Read, axes: tuple[str, str]) -> dict[str, Point]:
 
 def _hover(called: str, row: Row, sweep: Read) -> str:
     """A trial in a few lines: its objectives with the test's, and what was drawn."""
-    lines = [f"trial {called}" if row["status"] == "completed" else f"trial {called}, stopped"]
+    head = f"trial {called}" if row["status"] == "completed" else f"trial {called}, stopped"
+    return "\n".join([head, *_told(row, sweep)])
+
+
+def _beside(student: Student, says: str) -> str:
+    """What stands beside a student, with the student itself."""
+    told = _told(student.row, student.sweep)
+    return "\n".join([f"trial {student.id}, {says}", "the trial itself:", *told])
+
+
+def _told(row: Row, sweep: Read) -> list[str]:
+    lines = []
     for metric, way in sweep.config["objectives"].items():
         known, tested = objective(metric, way), row.get(f"test_{metric}")
         line = f"{known.label} {measured(metric, row.get(metric))} {known.unit}".rstrip()
         lines.append(line if is_missing(tested) else f"{line}, test {measured(metric, tested)}")
-    return "\n".join([*lines, configuration(_with_format(row, sweep), sweep.config)])
+    return [*lines, configuration(_with_format(row, sweep), sweep.config)]
 
 
 def _with_format(row: Row, sweep: Read) -> dict[str, Any]:

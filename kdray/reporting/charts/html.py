@@ -47,6 +47,9 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
 
     marks = zip(chart.series, colours(chart), nth_places(chart), strict=True)
     traces, layout = [_trace(chart, *mark) for mark in marks], _layout(chart)
+    traces += [
+        _target(trace) for trace, one in zip(traces, chart.series, strict=True) if _leads(one)
+    ]
     if is_lying(chart):
         traces, layout = [_turned(trace) for trace in traces], _turned_layout(layout)
     figure = go.Figure(data=traces, layout=layout)
@@ -70,6 +73,19 @@ def _trace(chart: Chart, one: Series, colour: str, nth: int) -> dict[str, Any]:
     if one.error is not None:
         trace["error_y"] = {"array": list(one.error), "color": colour, "thickness": 1.5, "width": 4}
     return trace
+
+
+def _leads(one: Series) -> bool:
+    return one.role == "front" and one.hover is not None
+
+
+def _target(trace: dict[str, Any]) -> dict[str, Any]:
+    """Unseen marks on those of a series, which are hit before what lies about them.
+
+    Of marks that lie under the pointer Plotly takes the smallest, whichever is on top.
+    """
+    unseen = {"mode": "markers", "marker": {"size": 6, "opacity": 0}, "showlegend": False}
+    return {**trace, **unseen}
 
 
 def _turned(trace: dict[str, Any]) -> dict[str, Any]:

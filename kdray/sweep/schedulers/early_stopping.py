@@ -1,24 +1,23 @@
 """Ray Tune's side of early stopping: what a rule decides is on disk before anyone is told."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-
-from ray.tune.schedulers import FIFOScheduler
 
 from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
-from kdray.sweep.not_pickled import NotPickled
 from kdray.sweep.schedulers.history import best_epoch
+from kdray.sweep.schedulers.in_time import InTime
 from kdray.sweep.schedulers.pareto_asha import hopeless
 from kdray.sweep.schedulers.rivals import Rivals, Verdict
 from kdray.sweep.schedulers.table import RULES
+from kdray.sweep.time_budget import TimeBudget
 from kdray.trial_folder import drawn_setup, store_stopped
 
 # Takes the id of a trial that was stopped while it waited.
 Ended = Callable[[str], None]
 
 
-class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has no types
+class EarlyStopping(InTime):
     """Stops trials by a rule, or lets them wait; begins them in their order.
 
     A trial that is stopped has its result on disk, with status `stopped_early` and the metrics of
@@ -32,10 +31,18 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
         folder: The sweep's folder.
         threads: Torch threads of a trial.
         ended: Is told of those that are stopped while they wait, which Ray knows nothing of.
+        budget: The time that the sweep has.
     """
 
-    def __init__(self, rivals: Rivals, folder: SweepFolder, threads: int, ended: Ended) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        rivals: Rivals,
+        folder: SweepFolder,
+        threads: int,
+        ended: Ended,
+        budget: TimeBudget,
+    ) -> None:
+        super().__init__(budget)
         self._rivals = rivals
         self._rule = RULES[type(rivals.options)]
         self._folder = folder
@@ -44,15 +51,19 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stores and stops a trial that the rule stops, and those that wait in vain."""
-        if "report" not in result:
-            return str(self.CONTINUE)
+        verdict = self._verdict(trial, result) if "report" in result else "goes on"
+        if verdict == "goes on":
+            return super().on_trial_result(tune_controller, trial, result)
+        return str(self.STOP)
+
+    def _verdict(self, trial: Any, result: Mapping[str, Any]) -> Verdict:
         drawn, report = trial.config, EpochReport.from_json(result["report"])
         own_id = drawn["trial_id"]
         earlier = [EpochReport.from_json(line) for line in result.get("earlier", ())]
-        before = max(self._rivals.history.get(own_id, []), earlier, key=len)
+        before = max(self._rivals.history.get(own_id, ()), earlier, key=len)
         if before and report.epoch <= before[-1].epoch:
             # An epoch that is done again, after its worker was lost, was decided on before.
-            return str(self.CONTINUE)
+            return "goes on"
         verdict = self._judge(own_id, [*before, report])
         if verdict == "stops":
             self._store(drawn, [*before, report], result["duration_s"])
@@ -60,7 +71,7 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
             self._rivals.waiting[own_id] = drawn
             self._rivals.worked_s[own_id] = result["duration_s"]
             self._stop(hopeless(self._rivals), arriving=own_id)
-        return str(self.CONTINUE if verdict == "goes on" else self.STOP)
+        return verdict
 
     def _judge(self, trial_id: str, epochs: list[EpochReport]) -> Verdict:
         last = epochs[-1]
@@ -96,7 +107,7 @@ class EarlyStopping(NotPickled, FIFOScheduler):  # type: ignore[misc]  # ray has
                 self._ended(trial_id)
 
     def _store(
-        self, drawn: Mapping[str, Any], epochs: list[EpochReport], duration_s: float
+        self, drawn: Mapping[str, Any], epochs: Sequence[EpochReport], duration_s: float
     ) -> None:
         best = best_epoch(epochs, self._rivals.criteria.selection_metric)
         setup = drawn_setup(drawn, self._threads)

@@ -80,30 +80,3 @@ def best_epoch(reports: Sequence[EpochReport], metric: str) -> EpochReport:
         return not report.rising, -math.inf if math.isnan(found) else found
 
     return max(reports, key=value)
-
-
-def standings(
-    history: History, epoch: int, criteria: Criteria, names: Sequence[str]
-) -> dict[str, list[float]]:
-    """Returns what each trial was worth after an epoch: the values of its best epoch so far.
-
-    That is what a finished trial is worth. Trials that have not come so far are left out, and so
-    are those that end there: their learning rate has decayed, which makes the same epoch worth
-    more than to a trial that goes on. So are those that were being pruned in that epoch.
-
-    Args:
-        history: The reports of each trial.
-        epoch: Epochs done, those of earlier generations and of hints not counted.
-        criteria: What trials are compared in.
-        names: The objectives to return.
-
-    Returns:
-        Values by trial, in the order of the ids; NaN for one that is missing.
-    """
-    found = {}
-    for trial_id in sorted(history, key=lambda trial_id: (len(trial_id), trial_id)):
-        until = [one for one in history[trial_id] if one.counted <= epoch < one.to_count]
-        if until and until[-1].counted == epoch and not until[-1].rising:
-            metrics = best_epoch(until, criteria.selection_metric).metrics
-            found[trial_id] = [metrics.get(name, math.nan) for name in names]
-    return found

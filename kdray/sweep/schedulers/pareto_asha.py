@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain
 
 import numpy as np
 
 from kdray.config.search import ParetoAsha
 from kdray.config.sections import Direction
-from kdray.reporting.pareto import ranking
+from kdray.reporting.pareto import FloatArray, ranking
 from kdray.results.records import EpochReport
-from kdray.sweep.schedulers.history import standings
 from kdray.sweep.schedulers.rivals import Rivals, Verdict
 
 # At a rung. A trial behind so many others would go on only if all of them did; each that waits has
@@ -93,9 +91,11 @@ def hopeless(rivals: Rivals) -> list[str]:
 
 
 def best_first(
-    rung: Mapping[str, Sequence[float]],
+    ids: Sequence[str],
+    values: FloatArray,
     objectives: Mapping[str, Direction],
     reference: Mapping[str, float],
+    most: int | None = None,
 ) -> list[str]:
     """Returns the trials at a rung that may go on, the best first.
 
@@ -104,21 +104,17 @@ def best_first(
     by ε-net, so that both ends of a front and its spread are kept.
 
     Args:
-        rung: Values of the objectives of every trial at the rung, by its id.
+        ids: Every trial at the rung.
+        values: Of the objectives, a row a trial.
         objectives: Direction of each of these objectives.
         reference: The value of each objective of quality that a trial must exceed.
+        most: How many are asked for; None for all.
     """
-    above = [
-        trial_id
-        for trial_id, values in rung.items()
-        if all(
-            value > reference[name]
-            for name, value in zip(objectives, values, strict=True)
-            if name in reference
-        )
-    ]
-    ranked = ranking(np.array([rung[trial_id] for trial_id in above]), list(objectives.values()))
-    return [above[row] for row in ranked]
+    least = np.array([reference.get(name, -math.inf) for name in objectives])
+    judged = [name in reference for name in objectives]
+    above = np.flatnonzero((values > least)[:, judged].all(axis=1))
+    ranked = ranking(values[above], list(objectives.values()), most)
+    return [ids[row] for row in above[ranked]]
 
 
 def _going_on(rivals: Rivals, like: str, all_begun: bool) -> Iterator[str]:
@@ -131,23 +127,18 @@ def _going_on(rivals: Rivals, like: str, all_begun: bool) -> Iterator[str]:
 
 
 def _ranked_with(rivals: Rivals, like: str) -> tuple[list[str], int]:
-    """Returns who may go on from the rung of a trial, the best first, and how many came there."""
+    """Returns who may go on from the rung of a trial, the best first, and how many came there.
+
+    No more of them are ranked than can go on of all trials, should there be as many as are known.
+    """
     last, criteria = rivals.history[like][-1], rivals.criteria
-    ways = criteria.reported_in(last)
-    rung = standings(rivals.history, last.counted, criteria, list(ways))
-    values = tuple((trial_id, tuple(found)) for trial_id, found in rung.items())
-    ranked = _best_first(values, tuple(ways.items()), tuple(criteria.reference.items()))
-    return list(ranked), len(rung)
-
-
-@lru_cache(maxsize=8)
-def _best_first(
-    rung: tuple[tuple[str, tuple[float, ...]], ...],
-    objectives: tuple[tuple[str, Direction], ...],
-    reference: tuple[tuple[str, float], ...],
-) -> tuple[str, ...]:
-    """Returns what `best_first` does; a rung is asked for often, and changes as a trial arrives."""
-    return tuple(best_first(dict(rung), dict(objectives), dict(reference)))
+    ways, there = criteria.reported_in(last), rivals.history.after(last.counted)
+    most = math.ceil(max(rivals.trials, len(there.ids)) / _factor(rivals))
+    ranked = there.once(
+        tuple(ways),
+        lambda: best_first(there.ids, there.of(list(ways)), ways, criteria.reference, most),
+    )
+    return ranked, len(there.ids)
 
 
 def _rungs_of_waiting(rivals: Rivals) -> list[list[str]]:

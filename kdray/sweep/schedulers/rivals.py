@@ -12,6 +12,7 @@ from kdray.results.folder import SweepFolder
 from kdray.results.records import EpochReport
 from kdray.schema import SweepConfig
 from kdray.sweep.schedulers.history import Criteria, criteria_of, past
+from kdray.sweep.schedulers.standings import Standings
 
 # What a rule says of a trial after its last report. One that waits keeps its checkpoint.
 Verdict = Literal["goes on", "waits", "stops"]
@@ -26,7 +27,8 @@ class Rivals:
         criteria: What trials are compared in.
         bounds: Those of the constraints that are known before a trial's training.
         trials: How many the sweep has.
-        history: The reports of each trial that keeps to the bounds, epoch by epoch.
+        history: The reports of each trial that keeps to the bounds, epoch by epoch, and what each
+            was worth after each epoch.
         waiting: What the search drew for each trial that waits at a rung, by its id.
         worked_s: Seconds of work of each trial at its last report; not of one that was cut off.
     """
@@ -35,7 +37,7 @@ class Rivals:
     criteria: Criteria
     bounds: Bounds
     trials: int
-    history: dict[str, list[EpochReport]] = field(default_factory=dict)
+    history: Standings
     waiting: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     worked_s: dict[str, float] = field(default_factory=dict)
 
@@ -58,10 +60,10 @@ def rivals_of(config: SweepConfig, folder: SweepFolder, trials: int) -> Rivals |
     # Of trials that were cut off, on whatever machine they ran.
     folder.fetch(folder.root / "checkpoints")
     criteria = criteria_of(config.objectives, read_verification(folder))
-    rivals = Rivals(options, criteria, fixed_bounds(config.constraints), trials)
-    rivals.history = {
-        trial_id: reports
-        for trial_id, reports in past(folder).items()
-        if all(map(rivals.compares, reports))
-    }
+    rivals = Rivals(
+        options, criteria, fixed_bounds(config.constraints), trials, Standings(criteria)
+    )
+    for trial_id, reports in past(folder).items():
+        if all(map(rivals.compares, reports)):
+            rivals.history[trial_id] = reports
     return rivals

@@ -36,6 +36,7 @@ def test_trials_are_told_apart_by_what_became_of_them(make_sweep: MakeSweep):
         ("front", ("0001",)),
         ("teacher", ()),
     }
+    assert found.series[-1].role == "front"
     assert found.lines == {"97 % of the teacher": 0.97 * 0.77}
 
 
@@ -60,12 +61,18 @@ def test_labels_only_and_other_seeds_stand_at_the_size_of_their_student(make_swe
     runs = [{"seed": n, "metrics": {"macro_f1": value}} for n, value in ((1, 0.68), (2, 0.70))]
     write_json(folder.confirmation_json, {"seeds": [1, 2], "trials": {"0001": runs}})
 
-    found = {one.name: one for one in chart(folder).series}
+    series = chart(folder).series
+    found = {one.name: one for one in series}
 
     assert (list(found["labels only"].x), list(found["labels only"].y)) == ([4], [0.66])
     seeds = found["other seeds, 95 % interval"]
     assert [round(value, 4) for value in seeds.y] == [0.69]
     assert [round(value, 3) for value in seeds.error or ()] == [0.127]
+    [plain], [twin], [again] = (one.hover for one in (series[-1], found["labels only"], seeds))
+    assert twin.splitlines()[:2] == ["trial 0001, labels only: macro-F1 0.660", "the trial itself:"]
+    assert again.startswith("trial 0001, 2 other seeds: macro-F1 0.690 ± 0.127\n")
+    for said in (twin, again):
+        assert said.splitlines()[2:] == plain.splitlines()[1:]
 
 
 def test_several_sweeps_share_a_front(make_sweep: MakeSweep, tmp_path: Path):
@@ -74,7 +81,7 @@ def test_several_sweeps_share_a_front(make_sweep: MakeSweep, tmp_path: Path):
 
     found = chart(first, second)
 
-    front, a, b, teacher = found.series
+    a, b, teacher, front = found.series
     assert list(front.ids or ()) == ["b/0002", "a/0002", "b/0001"]
     assert [(one.name, one.role, list(one.ids or ())) for one in (a, b)] == [
         ("a", "nth", ["a/0001", "a/0002"]),

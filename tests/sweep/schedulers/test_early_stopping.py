@@ -12,6 +12,7 @@ from kdray.results.folder import SweepFolder, write_trial
 from kdray.results.records import EpochReport, TrialResult
 from kdray.sweep.schedulers.early_stopping import EarlyStopping
 from kdray.sweep.schedulers.rivals import rivals_of
+from kdray.sweep.time_budget import TimeBudget
 from tests.tiny_sweep import tiny_config
 
 from .trials import reports
@@ -21,7 +22,7 @@ VERIFICATION = {"metrics": {"macro_f1": 0.8, "size_mb": 8.0}, "constant": {"macr
 TRIALS = {
     "0000": ([0.5, 0.6, 0.7, 0.7], 4.0),
     "0001": ([0.2, 0.6, 0.7, 0.7], 1.0),
-    "0002": ([0.6, 0.7, 0.7, 0.7], 3.0),
+    "0002": ([0.6, 0.75, 0.75, 0.75], 3.0),
     "0003": ([0.4, 0.6, 0.6, 0.5], 2.0),
     "0004": ([0.55, 0.5, 0.7, 0.7], 3.5),
     "0005": ([0.5, 0.2, 0.2, 0.2], 1.5),
@@ -40,7 +41,7 @@ def scheduler(
     changes |= {"constraints": constraints or {}}
     rivals = rivals_of(tiny_config(root, **changes), folder, trials)
     assert rivals is not None
-    return EarlyStopping(rivals, folder, 1, ended.append), folder, ended
+    return EarlyStopping(rivals, folder, 1, ended.append, TimeBudget()), folder, ended
 
 
 def trial(trial_id: str, tried_again: bool = False) -> Any:
@@ -212,6 +213,19 @@ def test_nobody_is_compared_with_a_trial_whose_worker_says_that_it_failed(tmp_pa
     for own_id in ("0000", "0001"):
         stopper.on_trial_complete(None, trial(own_id), {})
     assert list(stopper._rivals.history) == ["0001"]
+
+
+def test_when_the_time_is_over_the_rule_decides_first_and_who_would_go_on_stops(
+    tmp_path: Path,
+) -> None:
+    stopper, folder, _ = scheduler(tmp_path, {"name": "pareto_asha", "first_rung": 2})
+    for epoch, own_id, kept in ((1, "0000", "cut off"), (2, "0001", "waits")):
+        made = [report.to_json() for report in reports([0.5] * epoch, 4.0, epochs=4)]
+        result = {"report": made[-1], "earlier": made[:-1], "duration_s": 1.0, "late": True}
+        assert stopper.on_trial_result(None, trial(own_id), result) == "STOP"
+        assert (own_id in stopper._budget.cut_off) == (kept == "cut off")
+        assert (own_id in stopper._rivals.waiting) == (kept == "waits")
+        assert folder.result(own_id) is None
 
 
 def test_ray_may_pickle_the_scheduler_but_nothing_is_in_it(tmp_path: Path) -> None:

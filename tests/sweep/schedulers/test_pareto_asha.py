@@ -3,6 +3,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kdray.config.search import Median, ParetoAsha
@@ -25,7 +26,15 @@ REFERENCE = CRITERIA.reference
 
 
 def ranked(rung: Mapping[str, tuple[float, float]]) -> list[str]:
-    return best_first(rung, WAYS, REFERENCE)
+    return best_of(rung, REFERENCE)
+
+
+def best_of(
+    rung: Mapping[str, tuple[float, float]],
+    reference: Mapping[str, float],
+    most: int | None = None,
+) -> list[str]:
+    return best_first(list(rung), np.array(list(rung.values())), WAYS, reference, most)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +72,8 @@ def test_a_tiny_student_that_only_guesses_does_not_survive_by_being_tiny() -> No
     rung = {"guess": (0.3, 0.1), "a": (0.5, 2.0), "b": (0.7, 4.0), "c": (0.6, 3.0)}
     assert "guess" not in ranked(rung)
     # Without the cut it would be an end of the front.
-    assert "guess" in best_first(rung, WAYS, {})[:2]
+    assert "guess" in best_of(rung, {})[:2]
+    assert best_of(rung, REFERENCE, most=2) == ranked(rung)[:2]
 
 
 def test_a_value_that_is_no_number_never_goes_on() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from kdray.results.records import EpochReport
 from kdray.sweep.schedulers.history import Criteria
 from kdray.sweep.schedulers.rivals import Rivals
+from kdray.sweep.schedulers.standings import Standings
 
 CRITERIA = Criteria({"macro_f1": "maximize", "size_mb": "minimize"}, "macro_f1", {"macro_f1": 0.3})
 
@@ -28,6 +29,6 @@ def rivals(
     criteria: Criteria = CRITERIA,
 ) -> Rivals:
     """A sweep's trials with these reports, of which some wait."""
-    reported = {trial_id: list(epochs) for trial_id, epochs in history.items()}
+    reported = Standings(criteria, history)
     drawn = {trial_id: {"trial_id": trial_id} for trial_id in waiting}
     return Rivals(options, criteria, {}, trials, reported, drawn)

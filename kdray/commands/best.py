@@ -1,7 +1,7 @@
 """`kdray best`: the student to take away."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,15 @@ from kdray.commands.taking import Leaving, copy_out, output_problems
 from kdray.errors import ConfigError, Problem
 from kdray.exporting import Format
 from kdray.locations import published, sweep_folder
+from kdray.reporting.formats import drawn
 from kdray.reporting.usage import usage
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
 
 if TYPE_CHECKING:
     from kdray.reporting.best import Constraints
+
+_COSTS = ("size_mb", "size_share", "num_parameters", "latency_ms", "speedup")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def take_best(folder: str, constraints: "Constraints", bounds: Assignments, want
     if wanted.as_json:
         print_json(found)
     else:
-        _print(found, Console())
+        _print(found, _that_matter(target, read), Console())
 
 
 def _stored(target: SweepFolder, folder: str, trial_id: str) -> Path:
@@ -90,11 +93,14 @@ def _found(
     target: SweepFolder, result: TrialResult, student: Path, exported: Mapping[str, Any]
 ) -> dict[str, Any]:
     from kdray.reporting.reading import read_sweep
+    from kdray.reporting.taken import headline_of, other_seeds_of
 
     form, inputs = exported.get("format", "safetensors"), exported.get("inputs", [])
     pairs = isinstance(read_sweep(target)["config"]["data"]["text"], list)
     return {
         "trial_id": result.trial_id,
+        "headline": headline_of(target, result, exported),
+        "other_seeds": other_seeds_of(target, result.trial_id),
         "parameters": dict(result.parameters),
         "metrics": dict(result.metrics),
         "student": str(student),
@@ -104,11 +110,15 @@ def _found(
     }
 
 
-def _print(found: Mapping[str, Any], console: Console) -> None:
-    console.print(f"trial {found['trial_id']}", style="bold")
-    for name, value in found["parameters"].items():
-        console.print(f"{name}: {value}", highlight=False)
-    print_metrics(found["metrics"], console)
+def _print(found: Mapping[str, Any], shown: Iterable[str], console: Console) -> None:
+    console.print(found["headline"], style="bold", highlight=False, soft_wrap=True)
+    values = ", ".join(f"{name} {drawn(value)}" for name, value in found["parameters"].items())
+    console.print(f"trial {found['trial_id']}: {values}", highlight=False, soft_wrap=True)
+    if found["other_seeds"]:
+        console.print(found["other_seeds"], highlight=False, soft_wrap=True)
+    metrics = {name: found["metrics"][name] for name in shown if name in found["metrics"]}
+    print_metrics(metrics, console)
+    console.print("all metrics: --json", highlight=False)
     if "onnx" in found:
         console.print(_onnx_said(found["onnx"]), highlight=False, soft_wrap=True)
     if "registered" in found:
@@ -116,6 +126,15 @@ def _print(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"student: {found['student']}", highlight=False, soft_wrap=True)
     for line in found["use"]:
         console.print(f"    {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _that_matter(target: SweepFolder, bounds: Iterable[str]) -> list[str]:
+    """The metrics that a person chooses by, those on test first; `--json` has all of them."""
+    from kdray.reporting.reading import read_sweep
+
+    decided = [*read_sweep(target)["config"]["objectives"], *bounds]
+    tested = [f"test_{name}" for name in (*decided, "retention")]
+    return list(dict.fromkeys([*tested, *decided, *_COSTS]))
 
 
 def _onnx_said(onnx: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kdray.commands.recording import record_again
 from kdray.commands.reports import write_again
 from kdray.commands.speaking import print_json, print_table, progress_console
 from kdray.errors import ConfigError, Problem, StoppedError
@@ -57,6 +58,7 @@ def confirm_front(
     complete = _run(config, target, seeds, address, progress_console(quiet, as_json))
     trials = write_confirmation(target, front)["trials"]
     write_again(target)
+    record_again(target)
     answer = _answer(config, target, front, trials)
     if as_json:
         print_json(answer)

@@ -56,8 +56,8 @@ def _decidable(folder: SweepFolder) -> Mapping[str, str]:
     """Returns the metrics of the completed trials that a choice may rest on, and what is better."""
     done = [result for result in folder.results() if result.status == "completed"]
     names = {name for result in done for name in result.metrics}
-    others = (*NEVER_DECIDES, *SHARES, "teacher_")
-    return {name: objective(name).direction for name in names if not name.startswith(others)}
+    none = (*NEVER_DECIDES, *SHARES, "teacher_")
+    return {name: objective(name).direction for name in names if not name.startswith(none)}
 
 
 def _problem(metric: str, written: str, side: str, known: Mapping[str, str]) -> str:

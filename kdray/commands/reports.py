@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kdray.commands.fronts import show_table
+from kdray.commands.fronts import front_document, show_table
+from kdray.commands.recording import record_again
 from kdray.commands.speaking import print_json, progress_console
 from kdray.errors import ConfigError, Problem
 from kdray.locations import published, sweep_folder
@@ -29,8 +30,10 @@ def remake_report(folders: Sequence[str], output: str | None, as_json: bool) -> 
     targets = found if output is None else [published(target) for target in found]
     place = None if output is None else Path(output).resolve()
     told, files = _one(targets[0], place) if len(targets) == 1 else _several(targets, place)
+    if len(targets) == 1 and place is None:
+        record_again(targets[0])
     if as_json:
-        print_json(_data(told, files))
+        print_json(_data(targets, told, files))
         return
     console = progress_console()
     show_table(told, console)
@@ -108,15 +111,24 @@ def _together(targets: Sequence[SweepFolder]) -> str:
     )
 
 
-def _data(told: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
-    columns = [column["name"] for column in told["front"]["columns"]]
-    rows = [dict(zip(columns, row["cells"], strict=True)) for row in told["front"]["rows"]]
-    return {
-        "name": told["name"],
-        "headline": told["headline"],
-        "front": rows,
-        "picked": told["picked"],
-        "take": told["take"],
-        "confidence": told["confidence"],
-        "files": [str(file) for file in files],
-    }
+def _data(
+    targets: Sequence[SweepFolder], told: dict[str, Any], files: Sequence[Path]
+) -> dict[str, Any]:
+    """Returns what `kdray sweep --json` tells, of each sweep, and what the report adds to it."""
+    documents = [front_document(target) for target in targets]
+    added = {name: told[name] for name in ("name", "headline", "picked", "take", "confidence")}
+    more = {**added, "files": [str(file) for file in files]}
+    if len(targets) == 1:
+        return {**documents[0], **more}
+    return {**more, "front": _joint_front(targets), "sweeps": documents}
+
+
+def _joint_front(targets: Sequence[SweepFolder]) -> list[dict[str, Any]]:
+    """The row of each student, with what the report calls it in `trial`."""
+    from kdray.reporting.formats import is_missing
+    from kdray.reporting.students import front_of, read
+
+    return [
+        {"trial": it.id, **{name: cell for name, cell in it.row.items() if not is_missing(cell)}}
+        for it in front_of([read(target) for target in targets])
+    ]

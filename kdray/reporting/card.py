@@ -16,11 +16,11 @@ from kdray.reporting.card_matter import front_matter
 from kdray.reporting.card_origin import data_said, digest, teacher_said
 from kdray.reporting.card_tables import cost_table, quality_table
 from kdray.reporting.formats import drawn
-from kdray.reporting.headline import quality_metric, sentence, was_busy
+from kdray.reporting.headline import was_busy
 from kdray.reporting.provenance import called, provenance
 from kdray.reporting.reading import read_summary, read_sweep
 from kdray.reporting.rendering import render
-from kdray.reporting.stored import WEIGHTS, stored_as
+from kdray.reporting.taken import headline_of, other_seeds_of
 from kdray.reporting.usage import usage
 from kdray.results.folder import SweepFolder
 from kdray.results.records import TrialResult
@@ -106,12 +106,11 @@ def _model(config: Mapping[str, Any]) -> str:
 def _measured(taken: Taken, config: Mapping[str, Any]) -> dict[str, Any]:
     summary = read_summary(taken.folder)
     teacher, metrics = summary["teacher"], taken.metrics
-    row = {**metrics, **taken.result.parameters}
-    row[WEIGHTS] = stored_as(row, config)
     twin = taken.folder.baselines.result(taken.result.trial_id)
     alone = twin.metrics if twin is not None and twin.status == "completed" else {}
     return {
-        "headline": sentence(row, teacher, quality_metric(config["objectives"], teacher)),
+        "headline": headline_of(taken.folder, taken.result, taken.exported),
+        "other_seeds": other_seeds_of(taken.folder, taken.result.trial_id),
         "quality": quality_table(metrics, teacher, alone),
         "alone": bool(alone),
         "fewer_steps": steps_said(summary),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdray.reporting.charts.base import Read
-from kdray.reporting.confirmation import Interval, Judged, interval_of, means, verdict
+from kdray.reporting.confirmation import Interval, Judged, Verdict, interval_of, means, verdict
 from kdray.reporting.formats import MISSING, is_missing, measured
 from kdray.reporting.objectives import objective
 from kdray.reporting.students import Student, front_of, knee_of, quality_of
@@ -57,6 +57,30 @@ def _trials(sweep: Read) -> dict[str, Runs]:
     return found
 
 
+def other_seeds_said(student: Student) -> str:
+    """Returns what a student reaches with other seeds, and where the knee moves; else nothing."""
+    metric = quality_of(student.sweep)
+    found, on_test = (confirmed(student, name) for name in (metric, f"test_{metric}"))
+    if found is None:
+        return ""
+    runs = f"{found.runs} other seed{'s' * (found.runs != 1)}"
+    said = f"With {runs} its {objective(metric).label} is {with_interval(metric, found)}"
+    test = "" if on_test is None else f", and {with_interval(metric, on_test)} on test"
+    moved = knee_moved(student.sweep)
+    return f"{said} on validation{test}." + (f" {moved}." if moved else "")
+
+
+def knee_moved(sweep: Read) -> str:
+    """Returns where other seeds see the knee of a sweep's front, if not where the sweep does."""
+    front, trials = front_of([sweep]), _trials(sweep)
+    if not front or not all(trials.get(it.id) for it in front):
+        return ""
+    found = _judged(front, trials)
+    if found.keeps_place or found.knee is None:
+        return ""
+    return f"With other seeds the knee of the front is {found.knee}, not {found.winner}"
+
+
 def _verdict(sweep: Read) -> str:
     """What `kdray confirm` says of a sweep's own front."""
     front, trials = front_of([sweep]), _trials(sweep)
@@ -67,6 +91,11 @@ def _verdict(sweep: Read) -> str:
             f"Trial {knee_of(front).id}, the knee of the front, is not confirmed, as {ids} "
             f"{were} not trained again: go on with `kdray confirm`."
         )
+    return _judged(front, trials).said
+
+
+def _judged(front: Sequence[Student], trials: Mapping[str, Runs]) -> Verdict:
+    sweep = front[0].sweep
     config, metric = sweep.config, quality_of(sweep)
     names = {metric, *config["objectives"]}
     known = [{n: float(it.row[n]) for n in names if not is_missing(it.row.get(n))} for it in front]
@@ -75,7 +104,7 @@ def _verdict(sweep: Read) -> str:
         for it, metrics in zip(front, known, strict=True)
     ]
     judged = Judged(results, config["objectives"], config.get("constraints") or {}, metric)
-    return verdict(judged, trials).said
+    return verdict(judged, trials)
 
 
 def _kept(front: Sequence[Student]) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kdray.reporting.baselines import baselines_said
 from kdray.reporting.charts.base import Read
-from kdray.reporting.confidence import confidence
+from kdray.reporting.confidence import confidence, knee_moved
 from kdray.reporting.constraints import in_words, none_feasible
 from kdray.reporting.formats import duration, measured, quality
 from kdray.reporting.headline import Row, against, sentence
@@ -83,7 +83,7 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
         return {"headline": nothing, "subline": subline, "on_test": False, **empty}
     teacher, metric = chosen.sweep.summary["teacher"], quality_of(chosen.sweep)
     return {
-        "headline": sentence(chosen.row, teacher, metric),
+        "headline": _headline(chosen),
         "subline": _subline(chosen, alone=len(front) == 1),
         "on_test": against(chosen.row, teacher, metric).split == "test",
         "picker": picker(front, chosen),
@@ -92,6 +92,14 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
         "knees": ", ".join(_knees(front)),
         "confidence": confidence(front),
     }
+
+
+def _headline(chosen: Student) -> str:
+    """The sentence, and in a report of one sweep where other seeds see the knee, if elsewhere."""
+    sweep = chosen.sweep
+    told = sentence(chosen.row, sweep.summary["teacher"], quality_of(sweep))
+    moved = knee_moved(sweep) if chosen.id == chosen.row["trial_id"] else ""
+    return f"{told}. {moved}" if moved else told
 
 
 def measured_how(sweep: Read) -> str:

@@ -20,7 +20,7 @@ from kdray.reporting.mistakes import read_errors, write_errors
 from kdray.reporting.page import write_pages
 from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
 from kdray.reporting.stored import WEIGHTS, stored_as
-from kdray.reporting.students import check_objectives
+from kdray.reporting.students import check_objectives, read
 from kdray.results.folder import SweepFolder, write_file
 
 
@@ -81,19 +81,6 @@ def joint_context(folders: Sequence[SweepFolder]) -> dict[str, Any]:
     sweeps = [read(folder) for folder in folders]
     check_objectives(sweeps)
     return build_joint_context(sweeps, [_findings(folder) for folder in folders])
-
-
-def read(folder: SweepFolder) -> Read:
-    """Returns the tables of a sweep and its configuration.
-
-    Raises:
-        ConfigError: A file of the sweep is not there.
-    """
-    rows = [
-        {str(key): cell for key, cell in row.items()}
-        for row in read_trials(folder).to_dict("records")
-    ]
-    return Read(folder, rows, read_summary(folder), read_sweep(folder)["config"])
 
 
 def _publish(root: Path, *files: Path) -> None:

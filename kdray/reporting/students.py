@@ -11,7 +11,9 @@ from kdray.reporting.charts.base import Read
 from kdray.reporting.formats import is_missing
 from kdray.reporting.headline import Row, choose, quality_metric
 from kdray.reporting.pareto import Direction, knee, non_dominated
+from kdray.reporting.reading import read_summary, read_sweep, read_trials
 from kdray.reporting.stored import WEIGHTS, stored_as
+from kdray.results.folder import SweepFolder
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class Student:
     sweep: Read
     place: int
     id: str
+
+
+def read(folder: SweepFolder) -> Read:
+    """Returns the tables of a sweep and its configuration.
+
+    Raises:
+        ConfigError: A file of the sweep is not there.
+    """
+    rows = [
+        {str(key): cell for key, cell in row.items()}
+        for row in read_trials(folder).to_dict("records")
+    ]
+    return Read(folder, rows, read_summary(folder), read_sweep(folder)["config"])
 
 
 def names(sweeps: Sequence[Read]) -> list[str]:

@@ -54,7 +54,12 @@ def measured_sweep(summary: Mapping[str, Any]) -> News:
 def reports(folder: SweepFolder) -> list[Path]:
     """Returns the files and folders that the parent run keeps: report, tables, verification."""
     names = ("report.html", "report.md", "pareto.png", "figures", "trials.csv", "sweep.yaml")
-    others = [folder.errors_json, folder.importance_json, folder.verification_json]
+    others = [
+        folder.errors_json,
+        folder.importance_json,
+        folder.verification_json,
+        folder.confirmation_json,
+    ]
     paths = [*(folder.root / name for name in names), *others]
     return [path for path in paths if path.exists()]
 

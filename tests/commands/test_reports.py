@@ -63,6 +63,20 @@ def test_a_report_goes_where_it_is_published(kdray: Kdray, tmp_path: Path) -> No
     assert (root / "report.html").stat().st_mtime_ns == before
 
 
+def test_machines_get_numbers_as_from_any_other_command(kdray: Kdray) -> None:
+    root = kdray.sweep("a", completed("0001", 0.74, 3.9))
+
+    assert kdray(root, "--json") == 0
+
+    told = json.loads(kdray.out)
+    (student,) = told["front"]
+    assert (student["trial_id"], student["macro_f1"], student["size_mb"]) == ("0001", 0.74, 3.9)
+    assert told["headline"].startswith("0.730 macro-F1 on test")
+    assert told["take"] == f"kdray best {root} --max-size-mb 3.9 --output student"
+    assert told["teacher"]["macro_f1"] == 0.77
+    assert told["files"][0] == str(root / "report.html")
+
+
 def test_several_sweeps_share_a_report_beside_that_of_the_first(kdray: Kdray) -> None:
     first = kdray.sweep("a", completed("0001", 0.74, 3.9))
     second = kdray.sweep("b", completed("0001", 0.7, 2))
@@ -72,7 +86,8 @@ def test_several_sweeps_share_a_report_beside_that_of_the_first(kdray: Kdray) ->
 
     told = json.loads(kdray.out)
     assert told["name"] == "a + b"
-    assert [row["trial"] for row in told["front"]] == ["teacher", "b/0001", "a/0001"]
+    assert [row["trial"] for row in told["front"]] == ["b/0001", "a/0001"]
+    assert [sweep["name"] for sweep in told["sweeps"]] == ["a", "b"]
     assert told["take"] == f"kdray best {first} --max-size-mb 3.9 --output student"
     assert told["files"][0] == str(first / "report-with-b" / "report.html")
     assert (first / "report.html").stat().st_mtime_ns == before

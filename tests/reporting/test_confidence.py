@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kdray.reporting.confidence import confidence
+from kdray.reporting.confidence import confidence, other_seeds_said
 from kdray.reporting.confirmation import Judged, verdict
 from kdray.reporting.report import joint_context, read, report_context
 from kdray.reporting.students import chosen_of, front_of
@@ -52,6 +52,25 @@ def told(folder: SweepFolder, **trials: Sequence[float]) -> Mapping[str, Any]:
     found = confidence(front_of([read(folder)]))
     assert found is not None
     return found
+
+
+def test_a_knee_that_moves_is_told_of_in_headline_and_student(folder: SweepFolder):
+    again(folder, t0000=[0.3, 0.3], t0001=[0.31, 0.31], t0002=[0.73, 0.73])
+    moved = "With other seeds the knee of the front is 0002, not 0001"
+    assert report_context(folder)["headline"].endswith(f". {moved}")
+    student = next(it for it in front_of([read(folder)]) if it.id == "0001")
+    assert other_seeds_said(student) == (
+        "With 2 other seeds its macro-F1 is 0.310 on validation, and 0.290 on test. " + moved + "."
+    )
+
+
+def test_a_knee_that_stays_and_a_student_without_other_seeds_say_nothing_of_it(
+    folder: SweepFolder,
+):
+    again(folder, t0000=[0.3, 0.3], t0001=[0.70, 0.70], t0002=[0.74, 0.74])
+    assert "other seeds" not in report_context(folder)["headline"]
+    folder.confirmation_json.unlink()
+    assert other_seeds_said(front_of([read(folder)])[0]) == ""
 
 
 def test_the_knee_is_judged_in_the_words_of_the_terminal_and_not_the_headlines_student(

@@ -84,7 +84,7 @@ def opening(front: Sequence[Student], chosen: Student | None, nothing: str) -> d
     teacher, metric = chosen.sweep.summary["teacher"], quality_of(chosen.sweep)
     return {
         "headline": _headline(chosen),
-        "subline": _subline(chosen, alone=len(front) == 1),
+        "subline": f"{_subline(chosen, alone=len(front) == 1)}{_other_knee(front, chosen)}",
         "on_test": against(chosen.row, teacher, metric).split == "test",
         "picker": picker(front, chosen),
         "picked": {"id": chosen.id, "says": said(chosen, metric)},
@@ -155,6 +155,13 @@ def _subline(chosen: Student, *, alone: bool) -> str:
     why = "the best of at most half the teacher's size" if small else knee
     measured_on = "then measured once on test" if found.split == "test" else "test was not measured"
     return f"Trial {chosen.id}, {why}: chosen on validation, {measured_on}."
+
+
+def _other_knee(front: Sequence[Student], chosen: Student) -> str:
+    """Names the knee, if it is another student of the same sweep."""
+    if any(it.place != chosen.place for it in front) or knee_of(front) is chosen:
+        return ""
+    return f" The knee of the front is trial {knee_of(front).id}."
 
 
 def _objectives(objectives: Mapping[str, str]) -> str:

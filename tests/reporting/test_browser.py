@@ -255,6 +255,17 @@ def test_it_prints_in_black_on_white(open_report: Any, tmp_path: Path):
     page.screenshot(path=tmp_path / "print.png", full_page=True)
 
 
+def test_printing_opens_folds_and_closes_those_that_were_closed(open_report: Any):
+    page = open_report().drawn()
+    page.locator("details").first.evaluate("fold => { fold.open = true; }")
+    folds = page.locator("details").count()
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details[open]").count() == folds > 1
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 1
+
+
 def test_without_scripts_it_is_a_page_of_pictures(open_report: Any, tmp_path: Path):
     page = open_report(java_script_enabled=False).page
 

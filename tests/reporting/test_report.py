@@ -79,7 +79,7 @@ def test_headline_speaks_of_test_and_of_the_best_small_student(reports: Reports)
         plain = text.replace("\u00a0", " ")
         assert "0.730 macro-F1 on test at 2.0 MB: 96.1 % of the teacher at 25 % of" in plain
         assert "Trial 0001, the best of at most half the teacher" in plain
-        assert "chosen on validation, then measured once on test" in plain
+        assert "then measured once on test. The knee of the front is trial 0002." in plain
 
 
 def test_table_of_the_front_has_the_teacher_and_the_drawn_values(reports: Reports):
@@ -232,6 +232,7 @@ def test_report_of_one_objective_shows_its_best_trial(reports: Reports):
     html, _ = reports(completed("0001", 0.7, 6), completed("0002", 0.6, 1), objectives=objectives)
 
     assert "Trial 0001, the only one on the front" in html
+    assert "The knee of the front is" not in html
 
 
 def test_teacher_that_did_not_pass_marks_the_report(make_sweep: MakeSweep):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from kdray.reporting.headline import Row
 from kdray.results.folder import SweepFolder
 
+MOST_WORDS = 8
 Kind = Literal["points", "line", "steps", "bars"]
 # What a series shows decides its colour and mark, the same in all figures; `nth` ones differ, as do
 # those of a `sweep` among several, on whose marks the front is a `ring`.
@@ -80,3 +81,8 @@ class Chart:
     series: Sequence[Series]
     lines: Mapping[str, float] = field(default_factory=dict)
     log_x: bool = False
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many words stand on the x axis that they and the legend need more room."""
+        return len({at for one in self.series for at in one.x if isinstance(at, str)}) > MOST_WORDS

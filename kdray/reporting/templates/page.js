@@ -73,9 +73,12 @@
 {% include "picker.js" %}
 
   // Paper has no folds.
+  let unfolded = [];
   addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+    unfolded = [...document.querySelectorAll("details:not([open])")];
+    unfolded.forEach((fold) => { fold.open = true; });
   });
+  addEventListener("afterprint", () => unfolded.forEach((fold) => { fold.open = false; }));
   dark.addEventListener("change", redraw);
   phone.addEventListener("change", redraw);
   drawAll().then(

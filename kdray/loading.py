@@ -76,7 +76,7 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     Args:
         document: A search-space file, or what a sweep wrote down.
         begun: Whether the sweep has begun: what it learnt from earlier ones is known then, and
-            their folders may be gone.
+            their folders may be gone, as may those of models, which it has copies of.
     """
     given = {key: value for key, value in document.content.items() if value is not None}
     content = {"name": default_name(document.source), **DEFAULTS, **given}
@@ -93,6 +93,7 @@ def parse_sweep_config(document: Document, begun: bool = False) -> SweepConfig:
     problems += [
         *_name_problems(content),
         *_file_problems(content, document.base),
+        *([] if begun else _model_problems(content, document.base)),
         *objective_problems(content["objectives"], data, measured),
         *wrong,
         *_teacher_problems(sections["teacher"], data),
@@ -215,7 +216,7 @@ def _file_problems(content: Mapping[str, Any], base: Path) -> list[Problem]:
     if isinstance(other, str) and Path(other).suffix not in READERS:
         message = f"must end in {', '.join(READERS)}, but got {other!r}"
         problems.append(Problem("evaluation.out_of_domain", message))
-    return problems + _unlabeled_problems(data) + _model_problems(content, base)
+    return problems + _unlabeled_problems(data)
 
 
 def _unlabeled_problems(data: Any) -> list[Problem]:

@@ -1,10 +1,9 @@
 """What the students of a sweep may start from besides its teacher."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kdray.config.sections import Student
 from kdray.data.base import Labels
 from kdray.data.dataset import Dataset
 from kdray.errors import ConfigError, Problem
@@ -33,8 +32,7 @@ def load_starts(config: SweepConfig, labels: Labels, tokenizer: Any) -> dict[str
     Raises:
         ConfigError: If one cannot be loaded, or something that can be drawn does not fit it.
     """
-    names = {student.initial: None for student in _drawable(config)}
-    starts = {name: load_one(name, labels, tokenizer) for name in names if name not in WORDS}
+    starts = {name: load_one(name, labels, tokenizer) for name in _drawable(config)}
     problems = [p for name, one in starts.items() for p in start_problems(config, name, one.state)]
     problems += _token_problems(config, starts)
     if problems:
@@ -88,9 +86,15 @@ def stored_starts(
 ) -> dict[str, Start]:
     """Returns what `load_starts` returned, from the sweep's folder if it is there."""
     found = read_starts(folder.teacher / FOLDER)
-    return found or load_starts(config, labels, tokenizer)
+    # Of a folder that is gone since the space does not know any more that it was one.
+    placed = {
+        name: found.get(name) or found.get(str(config.base / name)) for name in _drawable(config)
+    }
+    return {name: start or load_one(name, labels, tokenizer) for name, start in placed.items()}
 
 
-def _drawable(config: SweepConfig) -> Iterator[Student]:
-    for sections in sample_sections(config.space):
-        yield checked_sections(sections)[0]["student"]
+def _drawable(config: SweepConfig) -> list[str]:
+    """Returns the hub ids and folders that a student may start from."""
+    drawn = (checked_sections(sections)[0] for sections in sample_sections(config.space))
+    names = dict.fromkeys(sections["student"].initial for sections in drawn)
+    return [name for name in names if name not in WORDS]

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
 from kdray.errors import ConfigError
+from kdray.loading import load_sweep_config
 from kdray.models.building import thaw
 from kdray.models.student import load_student, save_student
 from kdray.preparation import PreparedSweep, prepare, rebuild
@@ -20,8 +21,9 @@ from kdray.teacher.keeping import Place
 from kdray.trial import run_trial
 from kdray.validate import tiny_sweep, validated
 from tests import tiny
+from tests.command_line import kdray
 from tests.learnable import MULTI, TRAINING, made, texts, trial, write_data, write_teacher
-from tests.tiny_sweep import tiny_config
+from tests.tiny_sweep import tiny_config, write_space
 
 
 def donor(place: Path) -> Path:
@@ -44,7 +46,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepConfig, Prep
     return config, prepared, source
 
 
-def one(source: Path, **student: Any) -> TrialConfig:
+def one(source: Path | str, **student: Any) -> TrialConfig:
     return trial(student={"layers": None, "initial": str(source), **student})
 
 
@@ -212,6 +214,33 @@ def other(place: Path) -> str:
     thaw(prepared.teacher).save_pretrained(place / "other")
     prepared.tokenizer.save_pretrained(place / "other")
     return "./other"
+
+
+@pytest.mark.parametrize("name", ["./donor", "donor"])
+def test_a_sweep_goes_on_although_the_folder_is_gone(tmp_path: Path, name: str) -> None:
+    folder, source = SweepFolder(tmp_path / "s"), donor(tmp_path)
+    prepare(tiny_config(tmp_path, student={"initial": name}), place=Place(folder))
+    shutil.rmtree(source)
+    config = load_sweep_config(tmp_path / "space.yaml", begun=True)
+    again = rebuild(config, Place(folder))
+    drawn = config.space["student"]["initial"]
+    assert build_student(one(drawn), again).config.num_hidden_layers == 3
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_workers_have_the_start_from_the_object_store(output: Path) -> None:
+    place = output / "starting"
+    place.mkdir()
+    source = donor(place)
+    student = {"initial": "./donor", "layers": 2}
+    space = write_space(place, name="started", student=student)
+    kdray("sweep", space, "--output", output, "--trials", 1)
+    shutil.rmtree(source)
+    kdray("resume", output / "started", "--trials", 2)
+    results = SweepFolder(output / "started").results()
+    assert [result.status for result in results] == ["completed"] * 2
 
 
 def sweep_folder(source: Path) -> SweepFolder:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from kdray.data.dataset import Dataset
-from kdray.evaluation.efficiency import ROUNDS, WARM_UP, alone
+from kdray.evaluation.efficiency import timed_in_turn
 from kdray.evaluation.measure import probe_inputs
 from kdray.exporting.session import LOGITS, open_session
-from kdray.models.outputs import forward, torch_threads
+from kdray.models.outputs import forward
 
 
 def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
-    """Times one text through graph and model in turn, on one thread, alone on this machine.
+    """Times one text through graph and model in turn, as `timed_in_turn` does.
 
     Args:
         model: The torch model, on the CPU.
@@ -34,22 +34,17 @@ def timed_beside(model: Any, graph: Path, dataset: Dataset) -> dict[str, float]:
         "onnx": partial(open_session(graph, threads=1).run, [LOGITS], feed),
         "torch": partial(forward, model.eval(), inputs),
     }
-    times = {name: np.empty(ROUNDS) for name in runs}
-    with alone(), torch_threads(1), torch.inference_mode():
-        for turn in range(-WARM_UP, ROUNDS):
-            for name, run in runs.items():
-                milliseconds = _milliseconds(run)
-                if turn >= 0:
-                    times[name][turn] = milliseconds
+    with torch.inference_mode():
+        times = timed_in_turn({name: partial(_seconds, run) for name, run in runs.items()})
     return {
-        "latency_ms": float(np.median(times["onnx"])),
-        "torch_latency_ms": float(np.median(times["torch"])),
+        "latency_ms": 1000 * float(np.median(times["onnx"])),
+        "torch_latency_ms": 1000 * float(np.median(times["torch"])),
         "speedup": float(np.median(times["torch"] / times["onnx"])),
         "tokens": float(next(iter(feed.values())).shape[1]),
     }
 
 
-def _milliseconds(run: Callable[[], object]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
-    return 1000 * (time.perf_counter() - start)
+    return time.perf_counter() - start

@@ -6,12 +6,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 sweep: .venv/ready
 	$(BIN)/kdray sweep search_spaces/multilabel.yaml
 
 test: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 slow: .venv/ready
 	$(BIN)/pytest -m slow

@@ -85,7 +85,7 @@ def test_a_sweep_goes_on_after_its_time_budget_and_with_more_trials_and_does_not
     folder, hasty = SweepFolder(output / "longer"), longer(trials=2, time_budget_s=0.5)
     with pytest.raises(SweepError, match=r"time_budget_s ended before any trial did.*resume"):
         run_sweep(hasty, folder, Launch(""), Console(file=io.StringIO()))
-    assert capsys.readouterr().out == "", "it is not for Ray to say how a trial ended"
+    assert "Last result" not in capsys.readouterr().out, "it is not for Ray to tell of a trial"
     assert TrialState.RUNNING not in states(hasty, folder)
     assert "RUNNING" not in {run.info.status for run in runs(output, "longer")}
     teacher = folder.verification_json.stat().st_mtime_ns

@@ -1,15 +1,21 @@
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 import yaml
 from matplotlib.figure import Figure
+from playwright.sync_api import Browser, sync_playwright
 
 from kdray.reporting.report import write_report
 from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder, write_trial
+from kdray.results.folder import SweepFolder, write_json, write_trial
 from kdray.results.records import EpochReport, TrialResult
+
+from .browser import Opened
 
 TEACHER = {
     "macro_f1": 0.77,
@@ -70,6 +76,54 @@ def reports(make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> Reports:
     monkeypatch.setattr("kdray.reporting.report.pareto_figure", lambda *_: Figure(figsize=(1, 1)))
     monkeypatch.setattr("kdray.reporting.page.png", lambda chart: chart.name.encode())
     return Reports(make_sweep)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path is not None, "Chromium is not installed; .ci/run does it"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def folder(make_sweep: MakeSweep) -> SweepFolder:
+    trials = [
+        completed("0000", 0.62, 1.0004),
+        completed("0001", 0.70, 1.9),
+        completed("0002", 0.74, 3.1),
+        completed("0003", 0.755, 5.25),
+        completed("0004", 0.65, 4.0),
+        stopped("0005", 0.5, 1.2),
+        failed("0006", "<script>alert(1)</script>"),
+    ]
+    made = make_sweep(*trials, evaluation={"baselines": True})
+    # Some of them lie on the marks of the front.
+    for number, value in enumerate((0.55, 0.699, 0.739, 0.756)):
+        write_trial(made.baselines, replace(trials[number], metrics={"macro_f1": value}))
+    write_tables(made, duration_s=75.0, busy_s=90.0)
+    runs = {
+        f"000{trial}": [{"seed": n, "metrics": {"macro_f1": mean + n / 200}} for n in (-1, 0, 1)]
+        for trial, mean in enumerate((0.6, 0.7, 0.741, 0.754))
+    }
+    write_json(made.confirmation_json, {"seeds": [1, 2, 3], "trials": runs})
+    write_report(made)
+    return made
+
+
+@pytest.fixture
+def open_report(browser: Browser, folder: SweepFolder) -> Iterator[Any]:
+    opened: list[Opened] = []
+
+    def show(**options: Any) -> Opened:
+        opened.append(Opened(browser, folder.root / "report.html", **options))
+        return opened[-1]
+
+    yield show
+    for one in opened:
+        one.context.close()
 
 
 def sweep_file(**config: Any) -> dict[str, Any]:

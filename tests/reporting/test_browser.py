@@ -1,95 +1,20 @@
 """The report in a real browser, without network."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from kdray.errors import ConfigError
 from kdray.reporting.best import Constraints, best_student
 from kdray.reporting.report import report_context, write_report
 from kdray.reporting.summary import write_tables
-from kdray.results.folder import SweepFolder, write_json, write_trial
+from kdray.results.folder import SweepFolder
 
-from .conftest import MakeSweep, completed, failed, stopped
-
-PHONE, DESK = {"width": 375, "height": 812}, {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, "Chromium is not installed; .ci/run does it"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def folder(make_sweep: MakeSweep) -> SweepFolder:
-    trials = [
-        completed("0000", 0.62, 1.0004),
-        completed("0001", 0.70, 1.9),
-        completed("0002", 0.74, 3.1),
-        completed("0003", 0.755, 5.25),
-        completed("0004", 0.65, 4.0),
-        stopped("0005", 0.5, 1.2),
-        failed("0006", "<script>alert(1)</script>"),
-    ]
-    made = make_sweep(*trials, evaluation={"baselines": True})
-    # Some of them lie on the marks of the front.
-    for number, value in enumerate((0.55, 0.699, 0.739, 0.756)):
-        write_trial(made.baselines, replace(trials[number], metrics={"macro_f1": value}))
-    write_tables(made, duration_s=75.0, busy_s=90.0)
-    runs = {
-        f"000{trial}": [{"seed": n, "metrics": {"macro_f1": mean + n / 200}} for n in (-1, 0, 1)]
-        for trial, mean in enumerate((0.6, 0.7, 0.741, 0.754))
-    }
-    write_json(made.confirmation_json, {"seeds": [1, 2, 3], "trials": runs})
-    write_report(made)
-    return made
-
-
-class Opened:
-    """A page, and what it complained of or asked for from elsewhere."""
-
-    def __init__(self, browser: Browser, file: Path, **options: Any) -> None:
-        self.complaints: list[str] = []
-        self.context = browser.new_context(offline=True, **{"viewport": DESK, **options})
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self._judge(request.url))
-        self.page.goto(file.as_uri())
-
-    def _judge(self, url: str) -> None:
-        if not url.startswith(("file:", "data:", "blob:")):
-            self.complaints.append(url)
-
-    def drawn(self) -> Page:
-        self.page.wait_for_selector("html[data-figures]", timeout=60_000)
-        assert self.page.get_attribute("html", "data-figures") == "drawn"
-        assert self.complaints == []
-        return self.page
-
-
-@pytest.fixture
-def open_report(browser: Browser, folder: SweepFolder) -> Iterator[Any]:
-    opened: list[Opened] = []
-
-    def show(**options: Any) -> Opened:
-        opened.append(Opened(browser, folder.root / "report.html", **options))
-        return opened[-1]
-
-    yield show
-    for one in opened:
-        one.context.close()
+from .browser import PHONE, Opened
+from .conftest import MakeSweep, completed
 
 
 def test_every_figure_is_drawn_without_network_or_complaint(open_report: Any, tmp_path: Path):
@@ -99,67 +24,10 @@ def test_every_figure_is_drawn_without_network_or_complaint(open_report: Any, tm
     drawn = page.eval_on_selector_all(
         ".chart", "all => all.filter(one => one.querySelector('svg .trace')).map(one => one.id)"
     )
-    assert names == ["chart-front", "chart-hypervolume_trials"]
+    assert names == ["chart-front", "chart-hypervolume_trials", "chart-soft_and_hard"]
     assert drawn == names
     assert not page.is_visible("#chart-front .still")
     page.screenshot(path=tmp_path / "desk.png", full_page=True)
-
-
-def test_hover_tells_how_a_student_was_made(open_report: Any, tmp_path: Path):
-    page = open_report().drawn()
-    page.locator("#chart-front").scroll_into_view_if_needed()
-    ring = page.locator("#chart-front .scatterlayer .trace").last.locator("path.point")
-    box = ring.bounding_box()
-
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector("#chart-front .hovertext", timeout=5_000)
-
-    said = page.text_content("#chart-front .hoverlayer")
-    assert "trial 0002" in said
-    assert "pruning magnitude" in said
-    assert "alpha 0.7" in said
-    page.screenshot(path=tmp_path / "hover.png")
-
-
-# Where the points of a series are in the window.
-PLACES = """name => {
-  const plot = document.querySelector("#chart-front .plot");
-  const { xaxis, yaxis, _size } = plot._fullLayout;
-  const { left, top } = plot.getBoundingClientRect();
-  const { x, y } = plot.data.find(one => one.name === name);
-  return x.map((at, n) => [left + _size.l + xaxis.d2p(at), top + _size.t + yaxis.d2p(y[n])]);
-}"""
-
-
-def told_at(page: Page, place: list[float], *, touch: bool) -> str:
-    if touch:
-        page.touchscreen.tap(*place)
-    else:
-        page.mouse.move(5, 5)
-        page.wait_for_selector("#chart-front .hovertext", state="detached", timeout=5_000)
-        page.mouse.move(*place)
-    # Plotly tells of a point anew at most so often.
-    page.wait_for_timeout(200)
-    page.wait_for_selector("#chart-front .hovertext", timeout=5_000)
-    return str(page.text_content("#chart-front .hovertext"))
-
-
-@pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "has_touch": True}])
-def test_a_point_of_the_front_tells_of_itself_whatever_lies_about_it(
-    open_report: Any, tmp_path: Path, options: dict[str, Any]
-):
-    page, touch = open_report(**options).drawn(), bool(options)
-    page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
-    page.locator("#chart-front").scroll_into_view_if_needed()
-
-    for number, place in enumerate(page.evaluate(PLACES, "front")):
-        said = told_at(page, place, touch=touch)
-        assert said.startswith(f"trial 000{number}macro-F1")
-        assert "alpha 0.7" in said
-    said = told_at(page, page.evaluate(PLACES, "labels only")[0], touch=touch)
-    assert said.startswith("trial 0000, labels only: macro-F1 0.550the trial itself:")
-    assert "alpha 0.7" in said
-    page.screenshot(path=tmp_path / "beside.png")
 
 
 BOUNDS = [

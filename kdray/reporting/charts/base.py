@@ -7,7 +7,7 @@ from typing import Any, Literal
 from kdray.reporting.headline import Row
 from kdray.results.folder import SweepFolder
 
-MOST_WORDS = 8
+MOST_WORDS, MOST_NAMES = 8, 5
 Kind = Literal["points", "line", "steps", "bars"]
 # What a series shows decides its colour and mark, the same in all figures; `nth` ones differ, as do
 # those of a `sweep` among several, on whose marks the front is a `ring`.
@@ -84,5 +84,7 @@ class Chart:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether so many words stand on the x axis that they and the legend need more room."""
-        return len({at for one in self.series for at in one.x if isinstance(at, str)}) > MOST_WORDS
+        """Whether so many words stand under it or in its legend that it needs more room."""
+        under = {at for one in self.series for at in one.x if isinstance(at, str)}
+        legend = [*filter(None, (one.name for one in self.series)), *self.lines]
+        return len(under) > MOST_WORDS or len(legend) > MOST_NAMES

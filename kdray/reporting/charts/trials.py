@@ -109,10 +109,9 @@ def levels(sweep: Read) -> dict[str, float]:
     where there is one.
     """
     found = {"teacher": sweep.summary["teacher"].get(quality_of(sweep))}
-    alone = labels_only(sweep)
-    values = qualities(alone, sweep)
+    values = qualities(labels_only(sweep), sweep)
     if len(values) > 1:
         found["labels only: best"] = (max if is_better_high(sweep) else min)(values)
     if values:
-        found[f"labels only: median of {counted_rows(alone)}"] = median(values)
+        found["labels only: median"] = median(values)
     return {name: float(value) for name, value in found.items() if not is_missing(value)}

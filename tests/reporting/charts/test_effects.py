@@ -28,7 +28,7 @@ def test_trials_stand_over_alpha_by_their_method(make_sweep: MakeSweep) -> None:
     assert (hidden.name, hidden.x, hidden.y, hidden.ids) == ("hidden", [0.4], [0.72], ["0002"])
     assert (logit.name, logit.x, logit.y) == ("logit", [0.2, 0.6], [0.70, 0.74])
     lines = found["alpha"].lines
-    assert lines == {"teacher": 0.77, "labels only: median of 1 trial": 0.6}
+    assert lines == {"teacher": 0.77, "labels only: median": 0.6}
 
 
 def test_what_is_not_searched_has_no_figure(make_sweep: MakeSweep) -> None:

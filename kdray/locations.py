@@ -32,13 +32,23 @@ def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
         writable: Whether the sweep is to go on.
 
     Raises:
-        ConfigError: If an object store cannot be reached, or has no such sweep.
+        ConfigError: If an object store cannot be reached, or has no such sweep, or the folder is
+            that of several.
     """
     if "://" not in target:
+        _check_is_one(target)
         return _typed(target)
     from kdray.sweep.storage import begun_sweep
 
     return begun_sweep(target, writable)
+
+
+def _check_is_one(target: str) -> None:
+    """Refuses a folder of sweeps, and names them."""
+    found = sorted(file.parent for file in Path(target).glob("*/sweep.yaml"))
+    if found and not (Path(target) / "sweep.yaml").exists():
+        named = ", ".join(str(one) for one in found[:8]) + (", …" if found[8:] else "")
+        raise ConfigError([Problem(target, f"is a folder of sweeps; name one of them: {named}")])
 
 
 def new_folder(output: str, name: str, asked: bool) -> SweepFolder:

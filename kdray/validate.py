@@ -48,10 +48,17 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"estimated cost: {self.trial_s:.0f} s a trial on one core of this machine (its "
-            f"{self.epochs} epochs), {self.trial_s * self.trials / 60:.0f} minutes of one core for "
+            f"estimated cost: {about(self.trial_s)} a trial on one core of this machine (its "
+            f"{self.epochs} epochs), {about(self.trial_s * self.trials)} of one core for "
             f"{self.trials} trials; the teacher comes on top"
         )
+
+
+def about(seconds: float) -> str:
+    """Returns how long something takes, in words: "under a second", "40 s", "12 minutes"."""
+    if seconds < 1:
+        return "under a second"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ def test_an_absolute_path_in_the_current_folder_is_told_from_there():
     assert sweep_folder(str(Path.cwd() / "runs" / "mine")).typed == "runs/mine"
 
 
+@pytest.mark.usefixtures("here")
+def test_a_folder_of_sweeps_is_answered_with_their_names():
+    for name in ("one", "other"):
+        made_by("kdray sweep", Path("runs") / name)
+    with pytest.raises(
+        ConfigError, match=r"runs: is a folder of sweeps; name one.*: runs/one, runs"
+    ):
+        sweep_folder("runs")
+    assert sweep_folder("runs/one").typed == "runs/one"
+
+
 def made_by(command: str, root: Path) -> None:
     root.mkdir(parents=True)
     (root / "sweep.yaml").write_text(yaml.safe_dump({"command": command, "config": {}}))

@@ -5,7 +5,7 @@ import pytest
 from kdray.commands.spaces import validate_space
 from kdray.commands.speaking import Voice
 from kdray.errors import ConfigError
-from kdray.validate import reachable_sizes
+from kdray.validate import about, reachable_sizes
 from tests import tiny
 from tests.tiny_sweep import tiny_config, write_space
 
@@ -18,6 +18,14 @@ def test_the_sizes_that_width_can_reach_are_told(
     printed = capsys.readouterr().out
     assert "width, logit: ok" in printed
     assert "pruning.width: hidden size 16 can be cut to 8 (ratio 0.5)" in printed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "under a second"), (1.2, "1 s"), (119.0, "119 s"), (150.0, "2 minutes")],
+)
+def test_a_cost_is_told_in_words_that_are_never_nothing(seconds: float, said: str) -> None:
+    assert about(seconds) == said
 
 
 def test_sizes_are_told_by_their_place_in_a_list_and_only_once(tmp_path: Path) -> None:

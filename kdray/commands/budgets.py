@@ -56,7 +56,7 @@ def measured(config: SweepConfig, seconds: int) -> tuple[int, str]:
     """
     import torch
 
-    from kdray.validate import validated
+    from kdray.validate import about, validated
 
     cost = validated(config, lambda sizes: None, lambda tried: None).cost
     gpus, cores = torch.cuda.device_count(), os.cpu_count() or 1
@@ -64,7 +64,7 @@ def measured(config: SweepConfig, seconds: int) -> tuple[int, str]:
     fit = int(seconds * slots / max(cost.trial_s, 1e-3))
     trials = max(FEWEST, min(MOST, fit))
     words = (
-        f"A trial takes about {cost.trial_s:.0f} s (measured on a tiny batch), so about {fit:,} "
+        f"A trial takes {about(cost.trial_s)} (measured on a tiny batch), so about {fit:,} "
         f"fit into the time on {slots} {kind}{'s' * (slots > 1)} of this machine; the teacher "
         "comes before. No trial begins after it."
     )

@@ -1,16 +1,18 @@
 """`kdray init`: a first search-space file, from what can be seen and what is asked."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from kdray.commands.asking import Ask, Interview
 from kdray.commands.budgets import Budget, measured, parsed_budget
-from kdray.commands.seen_data import data_section, seen_words
-from kdray.commands.space_text import Plan, space_text
+from kdray.commands.seen_data import checked_file, data_section, seen_words
+from kdray.commands.space_text import UNKNOWN, Plan, space_text
 from kdray.config.loading import parse_document
 from kdray.config.search import Search
 from kdray.errors import ConfigError, Problem
@@ -22,8 +24,6 @@ from kdray.results.writable import file_problems
 from kdray.schema import SweepConfig
 from kdray.waiting import shown_on
 
-# From a question and what is proposed to an answer.
-Ask = Callable[[str, str], str]
 # Files that are called after their split are known by their folder.
 SPLIT_NAMES = ("train", "training", "data")
 
@@ -62,18 +62,21 @@ def write_first_space(file: Path | None, wishes: Wishes, ask: Ask | None, force:
         ConfigError: If the file is there, or data, teacher or budget are wrong. Nothing is written
             then.
     """
-    console, ask = Console(), ask or _proposal
-    wishes = replace(wishes, data=_known(wishes.data, ask, *_DATA))
+    console, interview = Console(), Interview(ask)
+    wishes = replace(wishes, data=interview.answer(wishes.data, *_DATA, checked_file))
     target = file or Path(f"{_usual_name(wishes)}.yaml")
     if target.exists() and not force:
         problem = Problem(str(target), "is there already; name another, or overwrite it: --force")
         raise ConfigError([problem])
     if problems := file_problems("FILE", target):
         raise ConfigError(problems)
-    plan, data = _of_data(wishes, target, ask)
+    plan, data = _of_data(wishes, target, interview)
     console.print(f"data: {plan.found}", highlight=False, markup=False, soft_wrap=True)
-    budget = parsed_budget(_known(wishes.budget, ask, *_BUDGET), Search().trials)
-    plan = _of_teacher(plan, _known(wishes.teacher, ask, *_TEACHER), data, target)
+    budget = interview.answer(
+        wishes.budget, *_BUDGET, partial(parsed_budget, trials=Search().trials)
+    )
+    with_teacher = partial(_of_teacher, plan, data=data, target=target)
+    plan = interview.answer(wishes.teacher, *_TEACHER, with_teacher)
     plan = _of_budget(plan, budget, target, console)
     write_text(target, space_text(plan, target))
     _show_end(target, plan, console)
@@ -84,14 +87,6 @@ _TEACHER = ("Teacher, a hub id or a folder (empty: one is trained from scratch)"
 _BUDGET = ("Budget, such as 2h or 40 trials", f"{Search().trials} trials")
 
 
-def _proposal(question: str, proposal: str) -> str:
-    return proposal
-
-
-def _known(wish: str | None, ask: Ask, question: str, proposal: str) -> str:
-    return ask(question, proposal).strip() if wish is None else wish
-
-
 def _usual_name(wishes: Wishes) -> str:
     if wishes.name or not wishes.data:
         return default_name(wishes.name or "first.yaml")
@@ -99,9 +94,9 @@ def _usual_name(wishes: Wishes) -> str:
     return default_name(path.parent.name if path.stem.lower() in SPLIT_NAMES else path.name)
 
 
-def _of_data(wishes: Wishes, target: Path, ask: Ask) -> tuple[Plan, Data]:
+def _of_data(wishes: Wishes, target: Path, interview: Interview) -> tuple[Plan, Data]:
     """Returns a plan with a teacher from scratch, and the data that it is about."""
-    section = data_section(wishes.data or "", wishes.text, wishes.labels, target, ask)
+    section = data_section(wishes.data or "", wishes.text, wishes.labels, target, interview)
     name = wishes.name or default_name(target.name)
     search = {"trials": Search().trials, "sampler": Search().sampler.name}
     plan = Plan(name, section, "", None, {}, False, search, "")
@@ -136,8 +131,8 @@ def _of_budget(plan: Plan, budget: Budget, target: Path, console: Console) -> Pl
     cost = "`kdray validate` estimates how long they take on this machine."
     if budget.seconds is not None:
         search = {**search, "time_budget_s": budget.seconds}
-        if plan.model is not None and not plan.settings:
-            cost = "Not measured, as the teacher was not to be reached; the time ends it."
+        if plan.is_unknown:
+            cost = "Not measured, as the teacher could not be reached; the time ends it."
         else:
             config = _checked(plan, target)
             with shown_on(console):
@@ -157,6 +152,8 @@ def _checked(plan: Plan, target: Path) -> SweepConfig:
 def _show_end(target: Path, plan: Plan, console: Console) -> None:
     teacher = "trained from scratch" if plan.model is None else plan.model
     how = " as it is" if plan.is_tuned else ", fine-tuned first" if plan.model else ""
+    if plan.is_unknown:
+        how = f" {UNKNOWN}; `kdray validate` needs it"
     lines = [
         f"teacher: {teacher}{how}",
         f"search: {plan.search['trials']} trials. {plan.cost}",

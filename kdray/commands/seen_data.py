@@ -1,7 +1,8 @@
 """What can be seen in a data file: its texts, its labels, and the files of the other splits."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from kdray.commands.asking import Interview
 from kdray.config.validation import nearest
 from kdray.data.columns import proposed_labels, proposed_text, usual_tokens
 from kdray.data.files import READERS, read_table
@@ -27,7 +29,7 @@ def data_section(
     text: str | None,
     labels: str | None,
     target: Path,
-    ask: Callable[[str, str], str],
+    interview: Interview,
 ) -> dict[str, Any]:
     """Returns the section `data` about a training file, and about those of other splits beside it.
 
@@ -36,22 +38,20 @@ def data_section(
         text: Its column of texts, or two with a comma between; None: to be seen or asked.
         labels: Its label columns, with commas between; None: to be seen or asked.
         target: The search-space file; paths start from its folder.
-        ask: From a question and what is proposed to an answer.
+        interview: Where answers are from.
 
     Raises:
         ConfigError: If the file cannot be read, or nothing is known of its columns.
     """
     if not file:
         return {"source": "synthetic", "labels": Synthetic().labels}
-    path = Path(file)
-    if path.suffix not in READERS or not path.is_file():
-        rule = f"must be a file that ends in {', '.join(READERS)}"
-        raise ConfigError([Problem("--data", f"{rule}, but got {file!r}")])
+    path = Path(checked_file(file))
     with shown_on(Console()):
         frame = read_table(path, "--data")
-    texts = _columns("--text", "Column of the texts", proposed_text(frame), text, (frame, ask))
+    about = frame, interview
+    texts = _columns("--text", "Column of the texts", proposed_text(frame), text, about)
     seen = proposed_labels(frame, texts)
-    found = _columns("--labels", "Columns of the labels", seen, labels, (frame, ask))
+    found = _columns("--labels", "Columns of the labels", seen, labels, about)
     tokens = usual_tokens(frame, texts)
     splits = {"train": path, **_beside(path)}
     return {
@@ -61,6 +61,21 @@ def data_section(
         "labels": found[0] if len(found) == 1 else found,
         "max_length": next((n for n in LENGTHS if n >= tokens), LENGTHS[-1]),
     }
+
+
+def checked_file(file: str) -> str:
+    """Returns the name of a file of data, or none, if there is such a file.
+
+    Raises:
+        ConfigError: If there is none, or it is of no kind that can be read.
+    """
+    kinds, path = ", ".join(READERS), Path(file)
+    if file and path.suffix not in READERS:
+        message = f"must be a file that ends in {kinds}, but got {file!r}"
+        raise ConfigError([Problem("--data", message)])
+    if file and not path.is_file():
+        raise ConfigError([Problem("--data", f"{file!r} does not exist; name a file that does")])
+    return file
 
 
 def seen_words(section: Mapping[str, Any], data: Data) -> str:
@@ -89,13 +104,16 @@ def _columns(
     question: str,
     seen: str | list[str] | None,
     said: str | None,
-    of: tuple[pd.DataFrame, Callable[[str, str], str]],
+    of: tuple[pd.DataFrame, Interview],
 ) -> list[str]:
     """Returns columns that are there: what the user says, or agrees to."""
-    frame, ask = of
+    frame, interview = of
     there = [str(name) for name in frame.columns]
-    if said is None:
-        said = ask(f"{question}, of {', '.join(there)}", ",".join(_listed(seen)))
+    asked = f"{question}, of {', '.join(there)}"
+    return interview.answer(said, asked, ",".join(_listed(seen)), partial(_named, flag, there))
+
+
+def _named(flag: str, there: Sequence[str], said: str) -> list[str]:
     names = [name.strip() for name in said.split(",") if name.strip()]
     if not names:
         message = f"cannot be seen in the data; name them: {', '.join(there)}"

@@ -34,6 +34,9 @@ WIDTH = 100
 _Told = tuple[str, Mapping[str, Any], str, type[Section] | None]
 
 
+UNKNOWN = "could not be reached, so nothing is known of it"
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a first search is about.
@@ -62,6 +65,11 @@ class Plan:
     def start(self) -> str:
         """What the teacher starts from."""
         return "scratch" if self.model is None else "pretrained"
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the teacher is on the hub, which could not be reached."""
+        return bool(self.model and not self.settings and not self.model.startswith((".", "/")))
 
 
 def space_text(plan: Plan, file: Path) -> str:
@@ -144,6 +152,12 @@ def _teacher(plan: Plan) -> tuple[Mapping[str, Any], str]:
             "on these labels knows more: kdray init --teacher HUB_ID_OR_FOLDER."
         )
         return {"architecture": shape, "training": training, "verify": verify}, why
+    if plan.is_unknown:
+        why = (
+            f"It {UNKNOWN}. Here it is taken for one that does not predict these labels yet and is "
+            "fine-tuned on them; one that does is taken as it is with `training: null`."
+        )
+        return {"model": plan.model, "training": training, "verify": verify}, why
     why = (
         "It predicts these labels already and is taken as it is."
         if plan.is_tuned

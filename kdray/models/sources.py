@@ -1,7 +1,9 @@
 """What a model is loaded from: safetensors only, and none of its own code unless asked for."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +102,23 @@ def model_settings(model: str) -> Mapping[str, Any]:
     from transformers import PreTrainedConfig
 
     try:
-        found: Mapping[str, Any] = PreTrainedConfig.get_config_dict(model)[0]
+        with _without_retries_told():
+            found: Mapping[str, Any] = PreTrainedConfig.get_config_dict(model)[0]
     except (OSError, ValueError):
         return {}
     return found
+
+
+@contextmanager
+def _without_retries_told() -> Iterator[None]:
+    """Keeps the hub's client from telling each try: that nothing came of it is told once."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def layers_of(settings: Mapping[str, Any]) -> int | None:

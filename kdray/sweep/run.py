@@ -89,7 +89,8 @@ def run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console:
 
 
 def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console: Console) -> Swept:
-    start = time.monotonic() - _earlier_seconds(folder)
+    earlier, finished = _earlier_seconds(folder), _finished(folder)
+    start = time.monotonic() - earlier
     if not folder.verification_json.exists():
         with shown_on(console):
             read_data(config)
@@ -110,8 +111,11 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
                 shared = opened.shared(slot.threads)
                 complete = run_baselines(config, shared, slot, begun, opened.say)
         ended: Ended = {"complete": complete, **({"out_of_time": True} if late else {})}
+        # Opening a sweep that is done is no work on it.
+        is_new = not complete or not earlier or _finished(folder) != finished
+        seconds = time.monotonic() - start if is_new else earlier
         with shown_on(console), during("writing the report"):
-            summary = finish(config, folder, opened.record, time.monotonic() - start, ended)
+            summary = finish(config, folder, opened.record, seconds, ended)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
     opened.check_teacher()
@@ -213,6 +217,10 @@ def _no_student(results: Sequence[TrialResult], constraints: Bounds) -> str:
         )
     head = "no trial completed" if ended else "every trial failed"
     return "\n  ".join([f"{head}:", *reasons])
+
+
+def _finished(folder: SweepFolder) -> int:
+    return sum(1 for kind in (folder, folder.baselines) for _ in kind.results())
 
 
 def _earlier_seconds(folder: SweepFolder) -> float:

@@ -99,7 +99,7 @@ def _register(client: Any, folder: SweepFolder, model: Any) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(folder.name)
+        client.create_registered_model(folder.name, description=_sweep_said(folder))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -111,6 +111,13 @@ def _register(client: Any, folder: SweepFolder, model: Any) -> Any:
         model_id=model.model_id,
         description=_described(folder, model.tags["trial_id"]),
         tags={tag: model.tags[tag] for tag in (SWEEP_TAG, "trial_id")},
+    )
+
+
+def _sweep_said(folder: SweepFolder) -> str:
+    return (
+        f"Students of the kdray sweep {folder.name}: text in, the probability of each label out. "
+        f"`{ALIAS}` is the knee of its front, or what `kdray best --register` took."
     )
 
 

@@ -131,11 +131,19 @@ def test_labels_without_names_are_as_many_as_the_classes(written: Written, tmp_p
     assert tuned.teacher.training is not None
 
 
-def test_a_teacher_that_is_not_to_be_reached_is_believed(written: Written) -> None:
+def test_a_teacher_that_is_not_to_be_reached_is_believed_and_said_to_be_unknown(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = written(data="comments/train.csv", teacher="org/model", budget="2h")
     assert config.teacher.model == "org/model"
     assert config.content["student"] == config.content["student"] | {"initial": "teacher_layers"}
     assert config.search.time_budget_s == 7200
+    unknown = "could not be reached, so nothing is known of it"
+    printed = capsys.readouterr()
+    assert f"teacher: org/model {unknown}" in printed.out
+    assert "fine-tuned first" not in printed.out
+    assert "retry" not in (printed.out + printed.err).lower()
+    assert unknown in " ".join(Path("space.yaml").read_text().replace("#", "").split())
 
 
 def test_a_file_that_is_there_is_not_overwritten_without_force(written: Written) -> None:
@@ -151,7 +159,7 @@ def test_a_file_that_is_there_is_not_overwritten_without_force(written: Written)
     ("wishes", "message"),
     [
         ({"data": "train.txt"}, "--data: must be a file that ends in .csv, .parquet, .jsonl, but"),
-        ({"data": "no.csv"}, "--data: must be a file"),
+        ({"data": "no.csv"}, "--data: 'no.csv' does not exist; name a file that does"),
         ({"data": "comments/train.csv", "text": "txt"}, "--text: the data have no column 'txt'; d"),
         ({"data": "comments/train.csv", "labels": "spamm"}, "--labels: .* did you mean 'spam'"),
         ({"data": "comments/bare.csv"}, "--labels: cannot be seen in the data; name them: text, a"),
@@ -184,6 +192,30 @@ def test_in_a_terminal_what_flags_do_not_say_is_asked(files: Path) -> None:
         "Teacher": "",
     }
     assert load_sweep_config("a.yaml").search.trials == 7
+
+
+def test_in_a_terminal_a_wrong_answer_is_asked_again_without_a_flag_that_nobody_typed(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {
+        "Training": ["no.csv", "comments/train.csv"],
+        "Column of": ["txt", "text"],
+        "Columns": ["spamm", ",".join(LABELS)],
+        "Budget": ["soon", "7 trials"],
+        "Teacher": ["./nowhere", ""],
+    }
+
+    def ask(question: str, proposal: str) -> str:
+        return next(answers for start, answers in said.items() if question.startswith(start)).pop(0)
+
+    write_first_space(Path("a.yaml"), Wishes(), ask, False)
+    assert not any(said.values())
+    assert load_sweep_config("a.yaml").search.trials == 7
+    printed = capsys.readouterr().out
+    assert "'no.csv' does not exist" in printed
+    assert "no column 'txt'" in printed
+    assert "must be a time or a number of trials" in printed
+    assert "--" not in printed.split("written:")[0]
 
 
 def test_without_a_terminal_nothing_is_asked(

@@ -94,7 +94,9 @@ def test_a_sweep_goes_on_after_its_time_budget_and_with_more_trials_and_does_not
     assert swept.complete
     before = {r.trial_id: folder.trial(r.trial_id).stat().st_mtime_ns for r in folder.results()}
     assert len(before) == 2
-    run_sweep(longer(trials=4), folder, Launch(""), Console(file=io.StringIO()))
+    done = run_sweep(longer(trials=4), folder, Launch(""), Console(file=io.StringIO()))
+    nothing = run_sweep(longer(trials=4), folder, Launch(""), Console(file=io.StringIO()))
+    assert nothing.summary["duration_s"] == done.summary["duration_s"]
     assert [result.trial_id for result in folder.results()] == ["0000", "0001", "0002", "0003"]
     assert all(folder.trial(i).stat().st_mtime_ns == time for i, time in before.items())
     assert folder.verification_json.stat().st_mtime_ns == teacher

@@ -53,6 +53,8 @@ def test_the_knee_of_the_front_is_the_best_version_under_the_name_of_the_sweep(
     version = versions(folder)["0001"]
     assert version.run_id == record.run_ids["0001"]
     assert version.description == "trial 0001: macro_f1 0.51, size_mb 1.5"
+    described = client(folder.root.parent).get_registered_model(folder.name).description
+    assert described.startswith(f"Students of the kdray sweep {folder.name}: text in, ")
     model = models(folder)["0001"]
     assert version.source == model.artifact_location
     assert model.tags["mlflow.modelVersions"] == f'[{{"name": "{folder.name}", "version": 1}}]'

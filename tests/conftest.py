@@ -30,9 +30,6 @@ AWS = {
 }
 
 
-RAY_FIXTURES = {"cluster", "cluster_of_others", "swept"}
-
-
 @dataclass(frozen=True)
 class Tiny:
     """A finished sweep of three trials, one after the other.
@@ -46,25 +43,6 @@ class Tiny:
     config: SweepConfig
     folder: SweepFolder
     text: str
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets processes side by side (`-n 2`) share files out among them, but for the tests with Ray.
-
-    One of them has all of those, and begins with them: they take longest, and Ray starts once.
-    """
-    with_ray = [item for item in items if _starts_ray(item)]
-    rest = [item for item in items if not _starts_ray(item)]
-    for item in with_ray:
-        item.add_marker(pytest.mark.xdist_group("ray"))
-    for item in rest:
-        item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
-    items[:] = with_ray + rest
-
-
-def _starts_ray(item: pytest.Item) -> bool:
-    fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
-    return item.get_closest_marker("ray") is not None or not RAY_FIXTURES.isdisjoint(fixtures)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from kdray.space_checks import sample_sections, shape_problems, weight_problems
 from kdray.starts import FOLDER, configs_of, encoded_by_own, load_starts, stored_starts
 from kdray.teacher.cache import data_digest
 from kdray.teacher.keeping import HERE, Place, keep_all
-from kdray.teacher.outputs import TeacherOutputs
+from kdray.teacher.outputs import TeacherOutputs, describe
 from kdray.teacher.storage import (
     load_verified,
     note_outputs,
@@ -280,22 +280,3 @@ def teacher_needs(
     if problems:
         raise ConfigError(problems)
     return drawable_needs(config.space, shape, shapes)
-
-
-def describe(*outputs: TeacherOutputs) -> str:
-    """Returns where the outputs are: "12 MB in memory, 30 MB on disk, hidden.1 in the loop".
-
-    Args:
-        outputs: Of the teacher, or of each member of an ensemble.
-    """
-    kept = {"in memory": [one.plan.memory for one in outputs]}
-    kept["on disk"] = [one.plan.disk for one in outputs]
-    parts = []
-    for where, names in kept.items():
-        if any(names):
-            size = sum(one.size_mb(own) for one, own in zip(outputs, names, strict=True))
-            parts.append(f"{size:.0f} MB {where}")
-    loop = dict.fromkeys(name for one in outputs for name in one.plan.in_loop)
-    parts += [f"{', '.join(loop)} in the loop (teacher.cache)"] if loop else []
-    parts += ["taken from an earlier sweep"] if any(one.reused for one in outputs) else []
-    return ", ".join(parts)

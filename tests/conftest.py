@@ -85,6 +85,6 @@ def swept(output: Path, cluster: None) -> Tiny:
     from kdray.sweep.run import run_sweep
 
     config = tiny_config(output, resources=ONE_BY_ONE)
-    folder, text = SweepFolder(output / "tiny"), io.StringIO()
+    folder, text = SweepFolder(output / "tiny", typed=str(output / "tiny")), io.StringIO()
     run_sweep(config, folder, Launch("kdray sweep tiny.yaml"), Console(file=text, width=200))
     return Tiny(config, folder, text.getvalue())

@@ -23,6 +23,7 @@ from kdray.sweep.failures import failure_of
 from kdray.sweep.schedulers import pareto_asha
 from kdray.sweep.schedulers.history import Criteria
 from kdray.sweep.schedulers.rivals import Rivals
+from kdray.sweep.schedulers.standings import Standings
 from kdray.training.course import Checkpoints
 from kdray.trial import run_trial
 from kdray.trial_folder import TrialSetup, store_finished
@@ -200,7 +201,8 @@ def test_a_scheduler_neither_stops_it_at_its_end_nor_waits_for_it(sweep: Prepare
 
     def verdict(*trials: list[EpochReport]) -> str:
         history = {str(number): epochs for number, epochs in enumerate(trials)}
-        return pareto_asha.judge(Rivals(options, criteria, {}, 9, history), "1")
+        known = Standings(criteria, history)
+        return pareto_asha.judge(Rivals(options, criteria, {}, 9, known), "1")
 
     ended = list(run_trial(trial(), sweep).epochs)
     better = [

@@ -85,3 +85,22 @@ def compute_outputs(
             progress("the teacher's outputs", done, len(dataset))
     with_attentions(model, False).cpu()
     return too_large
+
+
+def describe(*outputs: TeacherOutputs) -> str:
+    """Returns where the outputs are: "12 MB in memory, 30 MB on disk, hidden.1 in the loop".
+
+    Args:
+        outputs: Of the teacher, or of each member of an ensemble.
+    """
+    kept = {"in memory": [one.plan.memory for one in outputs]}
+    kept["on disk"] = [one.plan.disk for one in outputs]
+    parts = []
+    for where, names in kept.items():
+        if any(names):
+            size = sum(one.size_mb(own) for one, own in zip(outputs, names, strict=True))
+            parts.append(f"{size:.0f} MB {where}")
+    loop = dict.fromkeys(name for one in outputs for name in one.plan.in_loop)
+    parts += [f"{', '.join(loop)} in the loop (teacher.cache)"] if loop else []
+    parts += ["taken from an earlier sweep"] if any(one.reused for one in outputs) else []
+    return ", ".join(parts)

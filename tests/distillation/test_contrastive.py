@@ -120,21 +120,25 @@ UNPRUNED = {"method": "none"}
 STAGED = {"method": "magnitude", "ratio": 0.5, "schedule": {"stages": 2}}
 
 
-def trained(folder: Any, negatives: int, pruning: Any = UNPRUNED, **teacher: Any) -> Any:
+def trained(
+    folder: Any, negatives: int, pruning: Any = UNPRUNED, training: Any = None, **teacher: Any
+) -> Any:
     options = {"method": "contrastive", "negatives": negatives}
     sweep = prepare(tiny_config(folder, distillation={**options, "alpha": None}, teacher=teacher))
     sections = {
         "student": {"layers": 1},
         "pruning": pruning,
         "distillation": options,
-        "training": {"epochs": 3, "precision": "float32"},
+        "training": {"epochs": 3, "precision": "float32", **(training or {})},
     }
     return sweep, run_trial(trial_config(sections, Evaluation(), "macro_f1"), sweep)
 
 
 @pytest.mark.parametrize("negatives", [50, 1024])
 def test_the_student_learns_to_tell_the_examples_apart(tmp_path, negatives):
-    sweep, finished = trained(tmp_path, negatives)
+    # Long enough that what is learnt is more than what other negatives change.
+    training = {"epochs": 6, "learning_rate": 3e-3}
+    sweep, finished = trained(tmp_path, negatives, training=training)
     assert sweep.outputs.array("features").shape == (200, 16)
     losses = [r.training["loss"] * r.training["loss_share_contrast"] for r in finished.epochs]
     # By chance it is ln(1 + others), of 199 or of the batch and the bank.

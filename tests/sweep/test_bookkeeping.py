@@ -16,6 +16,7 @@ from kdray.schema import SweepConfig
 from kdray.sweep import bookkeeping
 from kdray.sweep.bookkeeping import SHARE_EVERY_S, Bookkeeping
 from kdray.sweep.progress import Progress
+from kdray.sweep.time_budget import TimeBudget
 from kdray.tracking.record import SweepRecord
 from tests.tiny_sweep import tiny_config
 
@@ -63,6 +64,7 @@ class Sweep:
             folder=folder,
             halt=self.halts.append,
             waiting=lambda: self.waiting,
+            budget=TimeBudget.from_now(None),
         )
         self.books = Bookkeeping(searcher, self.record, self.score, 1)
 
@@ -189,7 +191,11 @@ def test_those_that_waited_when_a_sweep_was_cut_off_are_told_of(tmp_path: Path) 
     sweep = Sweep(config, folder)
     sweep.waiting.add("0003")
     searcher: Any = SimpleNamespace(
-        config=config, folder=folder, halt=None, waiting=lambda: sweep.waiting
+        config=config,
+        folder=folder,
+        halt=None,
+        waiting=lambda: sweep.waiting,
+        budget=TimeBudget.from_now(None),
     )
     Bookkeeping(searcher, sweep.record, sweep.score, 1)
     assert (sweep.record.on_front, sweep.shown_waiting) == ({"0003": "waiting"}, ["0003"])

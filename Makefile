@@ -15,7 +15,7 @@ test: .venv/ready
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 slow: .venv/ready
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(SIDE_BY_SIDE)
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

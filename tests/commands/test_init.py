@@ -255,4 +255,4 @@ def test_a_time_is_filled_with_trials_whose_methods_were_tried_as_validate_does(
     config = written(data="comments/moods.jsonl", budget="1h")
     assert config.search.time_budget_s == 3600
     assert 8 <= config.search.trials <= 200
-    assert "s (measured on a tiny batch), so about" in Path("space.yaml").read_text()
+    assert " (measured on a tiny batch), so about" in Path("space.yaml").read_text()

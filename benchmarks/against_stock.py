@@ -80,7 +80,10 @@ def stock_sweep(stock: Path, data: Path, teacher: Path, trials: int, epochs: int
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.monotonic() - start
     (found,) = [line for line in done.stdout.splitlines() if line.startswith('{"')]
-    return json.loads(found) | {"process_s": seconds}
+    result = json.loads(found) | {"process_s": seconds}
+    if result["errors"]:
+        raise SystemExit(f"{result['errors']} trials of {stock} failed:\n{done.stderr[-2000:]}")
+    return result
 
 
 def last_epochs(folder: Path) -> list[float]:

@@ -13,20 +13,7 @@ from kdray.models.building import (
     thaw,
 )
 from tests import tiny
-
-IDS = torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]])
-MASK = (IDS > 0).long()
-
-
-def logits(model):
-    with torch.no_grad():
-        return model(input_ids=IDS, attention_mask=MASK).logits
-
-
-def saved(model, folder):
-    model.save_pretrained(folder)
-    tiny.tokenizer().save_pretrained(folder)
-    return str(folder)
+from tests.models.probe import logits
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

@@ -8,14 +8,7 @@ from kdray.models.classifier import change_classifier
 from kdray.models.stored import load_classifier, load_start
 from kdray.models.student import CARD, PACKED, Student, load_student, save_student
 from tests import tiny
-
-IDS = torch.tensor([[2, 9, 17, 3, 0], [2, 8, 3, 0, 0]])
-MASK = (IDS > 0).long()
-
-
-def logits(model):
-    with torch.no_grad():
-        return model(input_ids=IDS, attention_mask=MASK).logits
+from tests.models.probe import logits
 
 
 def saved(model, folder):

@@ -4,7 +4,7 @@ import importlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,16 @@ from kdray.sweep.joining import ADDRESS, WANTS_TOKEN, joined_address, no_cluster
 
 # How often Ray's start on this machine is tried.
 TRIES = 3
+# What workers need to know before they start.
+_VARIABLES = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Without it a trial that was given no GPU sees, and takes, the first of the machine.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
+    # takes longer is given up, and Ray tells nobody that its next trial has failed.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}
 
 
 def start_ray(address: str | None) -> None:
@@ -27,23 +37,16 @@ def start_ray(address: str | None) -> None:
     """
     if ray.is_initialized():
         return
-    variables = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-    # Without it a trial that was given no GPU sees, and takes, the first of the machine.
-    variables["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"
-    # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
-    # takes longer is given up, and Ray tells nobody that its next trial has failed.
-    variables["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     joined = joined_address(address)
     settings: dict[str, Any] = {
         # Without an address Ray would join whatever cluster was last started on this machine.
         "address": joined or "local",
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": variables},
     }
     try:
         if joined:
-            ray.init(**settings)
+            ray.init(**settings, runtime_env={"env_vars": _VARIABLES})
         else:
             _start_here(settings | {"include_dashboard": False})
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
@@ -53,10 +56,15 @@ def start_ray(address: str | None) -> None:
 
 
 def _start_here(settings: dict[str, Any]) -> None:
-    """Starts Ray on this machine; on a busy one its half a minute is sometimes too short."""
+    """Starts Ray on this machine; on a busy one its half a minute is sometimes too short.
+
+    Its processes inherit the variables: the workers that Ray starts before it is asked to are those
+    of a job without an environment of its own, and of no use to another.
+    """
     for left in reversed(range(TRIES)):
         try:
-            ray.init(**settings)
+            with _inherited(_VARIABLES):
+                ray.init(**settings)
         except Exception as error:  # Ray raises no narrower one
             if "timed out during startup" not in str(error):
                 raise
@@ -66,6 +74,21 @@ def _start_here(settings: dict[str, Any]) -> None:
                 raise SweepError(message) from error
         else:
             return
+
+
+@contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Lets processes that are started inside the block have environment variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _reason(error: Exception) -> str:

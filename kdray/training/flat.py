@@ -35,6 +35,8 @@ class FlatParameters:
         if self.vector.requires_grad:
             self.vector.grad = torch.zeros_like(self.vector)
             self._gradients = self._views(self.vector.grad)
+        # Rows of a view of the gradient outside of which it is 0; of others nothing is known.
+        self._touched: dict[int, Tensor] = {}
         self._rounded: Tensor | None = None
         self._read(self._weights)
 
@@ -44,17 +46,53 @@ class FlatParameters:
         Args:
             add: Whether they are added to what is there: in float32, whatever format they have.
         """
-        with_gradient = [
-            (view, p.grad)
-            for view, p in zip(self._gradients, self._parameters, strict=True)
-            if p.grad is not None
-        ]
-        if len(with_gradient) < len(self._gradients) and not add:
-            torch._foreach_zero_(self._gradients)
-        if with_gradient:
+        views, dense = [], []
+        for index, (view, p) in enumerate(zip(self._gradients, self._parameters, strict=True)):
+            if p.grad is not None and not p.grad.is_sparse:
+                self._touched.pop(index, None)
+                views.append(view)
+                dense.append(p.grad)
+                continue
+            if not add:
+                self._clear(index)
+            if p.grad is not None:
+                self._add_rows(index, p.grad.coalesce())
+        if dense:
             move = torch._foreach_add_ if add else torch._foreach_copy_
-            move([v for v, _ in with_gradient], [g for _, g in with_gradient])
+            move(views, dense)
         self.forget()
+
+    def _clear(self, index: int) -> None:
+        view, rows = self._gradients[index], self._touched.get(index)
+        self._touched[index] = torch.empty(0, dtype=torch.int64, device=view.device)
+        if rows is None:
+            view.zero_()
+        elif len(rows):
+            view.index_fill_(0, rows, 0.0)
+
+    def _add_rows(self, index: int, gradient: Tensor) -> None:
+        self._gradients[index].add_(gradient)
+        if (before := self._touched.get(index)) is not None:
+            rows = gradient.indices()[0]
+            self._touched[index] = torch.cat([before, rows]).unique() if len(before) else rows
+
+    def gradients(self) -> list[Tensor]:
+        """Returns what of the gradient is not known to be 0: the whole vector's, or copied rows."""
+        if not self._touched:
+            return [_gradient(self.vector)]
+        whole = enumerate(self._gradients)
+        return [v[self._touched[i]] if i in self._touched else v for i, v in whole]
+
+    def scale(self, factor: Tensor) -> None:
+        """Multiplies the gradient."""
+        if not self._touched:
+            _gradient(self.vector).mul_(factor)
+            return
+        for index, view in enumerate(self._gradients):
+            if (rows := self._touched.get(index)) is None:
+                view.mul_(factor)
+            else:
+                view[rows] = view[rows] * factor
 
     def forget(self) -> None:
         """Drops the parameters' gradients."""
@@ -106,3 +144,8 @@ class FlatParameters:
     def _read(self, tensors: Sequence[Tensor]) -> None:
         for parameter, tensor in zip(self._parameters, tensors, strict=True):
             parameter.data = tensor
+
+
+def _gradient(vector: nn.Parameter) -> Tensor:
+    assert vector.grad is not None, "made with the vector"
+    return vector.grad

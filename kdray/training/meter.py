@@ -71,12 +71,18 @@ def _gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter], scale: floa
     scaled = term * scale
     gradients = torch.autograd.grad(scaled, parameters, retain_graph=True, allow_unused=True)
     squares = [
-        (gradient.float() / scale).pow(2).sum() for gradient in gradients if gradient is not None
+        (_values(gradient).float() / scale).pow(2).sum()
+        for gradient in gradients
+        if gradient is not None
     ]
     norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
     if math.isfinite(norm) or scale <= 1:
         return norm
     return _gradient_norm(term, parameters, scale / _LESS)
+
+
+def _values(gradient: Tensor) -> Tensor:
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
 
 
 def shares(values: Mapping[str, float]) -> dict[str, float]:

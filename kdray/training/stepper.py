@@ -13,6 +13,8 @@ from kdray.training.flat import FlatParameters
 from kdray.training.optimizer import decays, make_optimizer, make_schedule
 from kdray.training.precision import autocast, resolve_precision
 
+# Rows of an embedding from which on a batch needs a small part of them.
+LARGE = 1024
 # Takes the stepper, the number of the step, from 0, and the number of all steps.
 BeforeStep = Callable[["Stepper", int, int], None]
 
@@ -94,7 +96,6 @@ class Stepper:
         self._schedule = make_schedule(self.optimizer, options.warmup_ratio, steps, done)
         half = self._dtype == torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=half)
-        self._clip = options.gradient_clip
         self.mask(learner.masks)
 
     @property
@@ -112,18 +113,19 @@ class Stepper:
         """Lets forward passes inside the block read bfloat16, if that is the precision.
 
         Embeddings stay in float32 and what they return is rounded: the gradient of a frequent token
-        is the sum of very many, which bfloat16 would lose.
+        is the sum of very many, which bfloat16 would lose. On a CPU that of a large one has the
+        rows of the batch's tokens alone.
         """
-        if self._dtype != torch.bfloat16:
-            yield
-            return
+        embeddings = [one for one in self.model.modules() if isinstance(one, nn.Embedding)]
         with ExitStack() as stack:
-            for flat in self._rounded:
-                stack.enter_context(flat.read_as(self._dtype))
-            for module in self.model.modules():
-                if isinstance(module, nn.Embedding):
-                    hook = module.register_forward_hook(self._round)
-                    stack.callback(hook.remove)
+            # A number that is none, which float16 recovers from, would stay in the other rows.
+            if self.device.type == "cpu" and self._dtype != torch.float16:
+                stack.enter_context(sparse_gradients(embeddings))
+            if self._dtype == torch.bfloat16:
+                for flat in self._rounded:
+                    stack.enter_context(flat.read_as(self._dtype))
+                for module in embeddings:
+                    stack.callback(module.register_forward_hook(self._round).remove)
             yield
 
     def _round(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -180,12 +182,19 @@ class Stepper:
         if self._masked:
             gradients, masks = zip(*self._masked.values(), strict=True)
             torch._foreach_mul_(gradients, masks)
-        nn.utils.clip_grad_norm_(self._vectors, self._clip)
+        self._clip_gradient()
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self._schedule.step()
         for flat in self.flats:
             flat.round()
+
+    def _clip_gradient(self) -> None:
+        """Shortens the gradient to `gradient_clip` as `torch.nn.utils.clip_grad_norm_` does."""
+        parts = [part for flat in self.flats for part in flat.gradients()]
+        factor = self.options.gradient_clip / (nn.utils.get_total_norm(parts) + 1e-6)
+        for flat in self.flats:
+            flat.scale(factor.clamp(max=1.0))
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns the tensors that steps change, themselves: weights, moments and buffers."""
@@ -242,6 +251,23 @@ def masked_parameters(
             parameter.mul_(placed)
         pairs.append((parameter, placed))
     return pairs
+
+
+@contextmanager
+def sparse_gradients(embeddings: Sequence[nn.Embedding]) -> Iterator[None]:
+    """Lets the gradients of large embeddings be sparse inside the block.
+
+    A batch has a few hundred tokens of the thousands; to write zeros for the others, and to copy
+    them, takes a tenth of a small student's step.
+    """
+    large = [one for one in embeddings if one.num_embeddings >= LARGE and not one.sparse]
+    for embedding in large:
+        embedding.sparse = True
+    try:
+        yield
+    finally:
+        for embedding in large:
+            embedding.sparse = False
 
 
 def embedding_weights(model: nn.Module) -> set[int]:

@@ -38,6 +38,20 @@ def test_a_start_that_takes_too_long_is_tried_again(monkeypatch: pytest.MonkeyPa
     assert tried[0] == tried[2]
 
 
+def test_processes_inherit_what_workers_need_and_this_one_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    seen = dict[str, str]()
+    starts(monkeypatch)
+    monkeypatch.setattr(starting.ray, "init", lambda **_: seen.update(os.environ))
+    starting.start_ray(None)
+    assert (seen["OMP_WAIT_POLICY"], seen["TOKENIZERS_PARALLELISM"]) == ("PASSIVE", "false")
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
 def test_a_machine_that_is_too_busy_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     starts(monkeypatch, SLOW, SLOW, SLOW)
     with pytest.raises(SweepError, match="did not start on this machine in 3 tries"):

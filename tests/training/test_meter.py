@@ -85,3 +85,9 @@ def test_the_shares_are_those_of_a_batch_with_labels_if_there_is_one():
 
     train(Learner(model), data, terms, OPTIONS, epochs.append)
     assert [epoch.gradient_share["hard"] for epoch in epochs] == pytest.approx([0.5] * 6)
+
+
+def test_the_norm_of_a_sparse_gradient_counts_a_row_that_is_used_twice_once():
+    layer = torch.nn.Embedding(9, 1, sparse=True)
+    term = layer(torch.tensor([2, 2, 5])).sum()
+    assert gradient_norms({"one": term}, [layer.weight]) == {"one": pytest.approx(5**0.5)}

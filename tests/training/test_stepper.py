@@ -3,6 +3,7 @@ import torch
 
 from kdray.config.sections import Training
 from kdray.models.outputs import forward
+from kdray.training import stepper as stepper_module
 from kdray.training.losses import hard_loss
 from kdray.training.stepper import Learner, Stepper, masked_parameters
 from tests import tiny
@@ -168,3 +169,47 @@ def test_a_step_whose_gradient_overflows_float16_is_skipped():
     take_step(model, stepper)
     assert not torch.equal(model.classifier.weight, before)
     assert torch.isfinite(model.classifier.weight).all()
+
+
+def of_many_words(precision, steps=4):
+    """A model with more rows of word embeddings than `LARGE`, trained; and its gradients' kinds."""
+    model = tiny.model(vocab_size=1100).train()
+    stepper, kinds = stepper_of(model, precision=precision), set()
+    words = model.get_input_embeddings().weight
+    words.register_post_accumulate_grad_hook(lambda one: kinds.add(one.grad.is_sparse))
+    torch.manual_seed(0)
+    for index in range(steps):
+        inputs = {**INPUTS, "input_ids": IDS + 100 * index * (IDS > 0)}
+        with stepper.computing():
+            step(stepper, hard_loss(forward(model, inputs).logits, TARGETS, True))
+    return model, kinds
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sparse_gradients_of_large_embeddings_take_the_same_steps(precision, monkeypatch):
+    sparse, kinds = of_many_words(precision)
+    assert kinds == {True}
+    monkeypatch.setattr(stepper_module, "LARGE", 10_000)
+    dense, kinds = of_many_words(precision)
+    assert kinds == {False}
+    for (name, one), other in zip(sparse.named_parameters(), dense.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-6), name
+    assert not sparse.get_input_embeddings().sparse
+
+
+def test_in_float16_gradients_are_dense_for_one_that_is_no_number_would_stay():
+    assert of_many_words("float16")[1] == {False}
+
+
+def test_the_gradient_is_clipped_as_torch_clips_it():
+    model = tiny.model(vocab_size=1100).train()
+    stepper = stepper_of(model, gradient_clip=0.01)
+    with stepper.computing():
+        stepper.backward(hard_loss(forward(model, INPUTS).logits, TARGETS, True))
+    vectors = [torch.nn.Parameter(flat.vector.detach().clone()) for flat in stepper.flats]
+    for vector, flat in zip(vectors, stepper.flats, strict=True):
+        vector.grad = flat.vector.grad.clone()
+    assert torch.nn.utils.clip_grad_norm_(vectors, 0.01) > 0.01
+    stepper.step()
+    for vector, flat in zip(vectors, stepper.flats, strict=True):
+        assert torch.allclose(vector.grad, flat.vector.grad, rtol=1e-5, atol=0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -50,11 +51,13 @@ def png(chart: Chart) -> bytes:
 
 def small_png(figure: Figure) -> bytes:
     """Returns what matplotlib draws as a PNG in 64 colours that says how many dots an inch has."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     reduced, dots = io.BytesIO(), (figure.dpi, figure.dpi)
-    few = Image.open(drawn).convert("RGB").quantize(COLOURS)
-    few.save(reduced, format="png", optimize=True, dpi=dots)
+    drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
+        reduced, format="png", optimize=True, dpi=dots
+    )
     return reduced.getvalue()
 
 

@@ -9,6 +9,7 @@ teacher is the same in all, but for the ensemble: three teachers of different se
 which is that of the others. What counts is macro-F1 on test of the epoch that validation has
 selected, and the difference to `none` of the same seed. Writes the table to `--output`/README.md,
 between two marks, and the trials beside it. Prints the table, and JSON in the last line.
+With `--methods rkd similarity` these alone are measured, beside `none`, without regimes.
 """
 
 import argparse
@@ -85,10 +86,17 @@ def chosen(path: str, words: Sequence[str]) -> dict[str, Any]:
     return {"sampler": "none", "points": points, "keep": "none"}
 
 
+def wanted(given: argparse.Namespace) -> list[str]:
+    """Returns the methods to measure, `none` among them."""
+    return [name for name in DISTILLATION if name in (given.methods or DISTILLATION)]
+
+
 def three_sweeps(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, SweepFolder]:
     """Runs the methods, the regimes on the same teacher, and the students of three teachers."""
-    methods = {"name": name, "search": chosen("distillation.method", list(DISTILLATION))}
+    methods = {"name": name, "search": chosen("distillation.method", wanted(given))}
     swept = {"methods": sweep(name, given, scratch, methods)}
+    if given.methods:
+        return swept
     teachers = [str(swept["methods"].teacher)]
     fixed = {
         "distillation": {"method": "logit"},
@@ -177,7 +185,7 @@ def measured(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, A
     """Runs all of one data set and returns what its table says."""
     swept = three_sweeps(name, given, scratch)
     named = {
-        "methods": list(DISTILLATION),
+        "methods": wanted(given),
         "regimes": [f"logit, {regime}" for regime in REGIMES["name"]["choice"]],
         "ensemble": ["logit, ensemble of three"],
     }
@@ -201,9 +209,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", choices=SPACES, action="append", help="of these sets alone")
     parser.add_argument("--without-ensemble", action="store_true")
+    parser.add_argument("--methods", nargs="+", choices=DISTILLATION, help="these alone")
     parser.add_argument("--scratch", type=Path, help="keep the sweeps there, and take what is")
     parser.add_argument("--output", type=Path, help="publish the table there")
     given = parser.parse_args()
+    if given.methods and given.output:
+        parser.error("--output takes the table of all methods; --methods measures some")
+    given.methods = given.methods and ["none", *given.methods]
     start_ray(None)
     with tempfile.TemporaryDirectory() as temporary:
         scratch = given.scratch or Path(temporary)

@@ -74,7 +74,7 @@ class FlatParameters:
         self._gradients[index].add_(gradient)
         if (before := self._touched.get(index)) is not None:
             rows = gradient.indices()[0]
-            self._touched[index] = torch.cat([before, rows]).unique() if len(before) else rows
+            self._touched[index] = torch.unique(torch.cat([before, rows])) if len(before) else rows
 
     def gradients(self) -> list[Tensor]:
         """Returns what of the gradient is not known to be 0: the whole vector's, or copied rows."""

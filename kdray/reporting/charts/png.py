@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -51,13 +50,13 @@ def png(chart: Chart) -> bytes:
 
 def small_png(figure: Figure) -> bytes:
     """Returns what matplotlib draws as a PNG in 64 colours that says how many dots an inch has."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="rgba")
+    size = round(figure.bbox.width), round(figure.bbox.height)
+    few = Image.frombytes("RGBA", size, drawn.getvalue()).convert("RGB")
     reduced, dots = io.BytesIO(), (figure.dpi, figure.dpi)
-    drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
-        reduced, format="png", optimize=True, dpi=dots
-    )
+    few = few.quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+    few.save(reduced, format="png", optimize=True, dpi=dots)
     return reduced.getvalue()
 
 

@@ -1,5 +1,6 @@
 """Starting Ray, quietly, while the driver still imports what it needs."""
 
+import atexit
 import importlib
 import logging
 import os
@@ -65,6 +66,8 @@ def _start_here(settings: dict[str, Any]) -> None:
         try:
             with _inherited(_VARIABLES):
                 ray.init(**settings)
+            # Before Ray's own, which waits half a second for messages that are not shown here.
+            atexit.register(ray.shutdown)
         except Exception as error:  # Ray raises no narrower one
             if "timed out during startup" not in str(error):
                 raise

@@ -52,6 +52,16 @@ def test_processes_inherit_what_workers_need_and_this_one_is_left_as_it_was(
     assert "TOKENIZERS_PARALLELISM" not in os.environ
 
 
+def test_ray_is_stopped_before_it_waits_for_messages_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_exit = list[Any]()
+    monkeypatch.setattr(starting.atexit, "register", at_exit.append)
+    starts(monkeypatch, SLOW)
+    starting.start_ray(None)
+    assert at_exit == [starting.ray.shutdown]
+
+
 def test_a_machine_that_is_too_busy_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     starts(monkeypatch, SLOW, SLOW, SLOW)
     with pytest.raises(SweepError, match="did not start on this machine in 3 tries"):

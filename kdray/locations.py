@@ -33,11 +33,14 @@ def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
 
     Raises:
         ConfigError: If an object store cannot be reached, or has no such sweep, or the folder is
-            that of several.
+            that of several, or cannot be written to though it is to go on.
     """
     if "://" not in target:
         _check_is_one(target)
-        return _typed(target)
+        folder = _typed(target)
+        if writable and (problems := folder_problems(target, folder.root)):
+            raise ConfigError(problems)
+        return folder
     from kdray.sweep.storage import begun_sweep
 
     return begun_sweep(target, writable)

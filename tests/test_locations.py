@@ -30,6 +30,12 @@ def test_a_folder_that_cannot_be_written_is_refused() -> None:
         check_writable(SweepFolder(Path("/proc/runs/a")))
 
 
+def test_a_sweep_that_is_to_go_on_must_be_writable_and_one_that_is_read_need_not() -> None:
+    assert sweep_folder("/proc").root == Path("/proc")
+    with pytest.raises(ConfigError, match=r"/proc: /proc cannot be written \("):
+        sweep_folder("/proc", writable=True)
+
+
 @pytest.mark.parametrize("command", ["sweep", "submit"])
 def test_an_output_that_is_a_file_is_told_before_any_work(tmp_path: Path, command: str) -> None:
     space, begun = write_space(tmp_path), time.monotonic()

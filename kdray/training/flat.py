@@ -48,33 +48,29 @@ class FlatParameters:
         """
         views, dense = [], []
         for index, (view, p) in enumerate(zip(self._gradients, self._parameters, strict=True)):
+            rows = self._touched.pop(index, None)
             if p.grad is not None and not p.grad.is_sparse:
-                self._touched.pop(index, None)
                 views.append(view)
                 dense.append(p.grad)
                 continue
             if not add:
-                self._clear(index)
+                _clear(view, rows)
             if p.grad is not None:
-                self._add_rows(index, p.grad.coalesce())
+                self._add_rows(index, p.grad.coalesce(), rows, add)
+            elif add and rows is not None:
+                self._touched[index] = rows
         if dense:
             move = torch._foreach_add_ if add else torch._foreach_copy_
             move(views, dense)
         self.forget()
 
-    def _clear(self, index: int) -> None:
-        view, rows = self._gradients[index], self._touched.get(index)
-        self._touched[index] = torch.empty(0, dtype=torch.int64, device=view.device)
-        if rows is None:
-            view.zero_()
-        elif len(rows):
-            view.index_fill_(0, rows, 0.0)
-
-    def _add_rows(self, index: int, gradient: Tensor) -> None:
+    def _add_rows(self, index: int, gradient: Tensor, before: Tensor | None, add: bool) -> None:
         self._gradients[index].add_(gradient)
-        if (before := self._touched.get(index)) is not None:
-            rows = gradient.indices()[0]
-            self._touched[index] = torch.unique(torch.cat([before, rows])) if len(before) else rows
+        rows = gradient.indices()[0]
+        if not add:
+            self._touched[index] = rows
+        elif before is not None:
+            self._touched[index] = torch.unique(torch.cat([before, rows]))
 
     def gradients(self) -> list[Tensor]:
         """Returns what of the gradient is not known to be 0: the whole vector's, or copied rows."""
@@ -144,6 +140,13 @@ class FlatParameters:
     def _read(self, tensors: Sequence[Tensor]) -> None:
         for parameter, tensor in zip(self._parameters, tensors, strict=True):
             parameter.data = tensor
+
+
+def _clear(view: Tensor, rows: Tensor | None) -> None:
+    if rows is None:
+        view.zero_()
+    else:
+        view.index_fill_(0, rows, 0.0)
 
 
 def _gradient(vector: nn.Parameter) -> Tensor:

@@ -129,3 +129,18 @@ def test_a_sparse_gradient_is_measured_and_scaled_as_a_dense_one(
     assert squares == 2 * (1 + 4)
     flat.scale(torch.tensor(0.5))
     assert gathered(table, add=True) == [0.5, 0, 1, 0]
+
+
+def test_one_parameter_without_a_gradient_does_not_take_the_vector_apart(
+    table: tuple[nn.Parameter, FlatParameters],
+) -> None:
+    table[0].grad = torch.ones(4, 2)
+    gathered(table)
+    assert [part.shape for part in table[1].gradients()] == [(9,)]
+
+
+def test_rows_are_known_while_others_are_added(table: tuple[nn.Parameter, FlatParameters]) -> None:
+    table[0].grad = rows_of(1)
+    gathered(table)
+    assert gathered(table, add=True) == [0, 1, 0, 0]
+    assert [part.shape for part in table[1].gradients()] == [(1, 2), (1,)]

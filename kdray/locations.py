@@ -38,8 +38,8 @@ def sweep_folder(target: str, writable: bool = False) -> SweepFolder:
     if "://" not in target:
         _check_is_one(target)
         folder = _typed(target)
-        if writable and (problems := folder_problems(target, folder.root)):
-            raise ConfigError(problems)
+        if writable:
+            check_writable(folder, target)
         return folder
     from kdray.sweep.storage import begun_sweep
 
@@ -76,13 +76,17 @@ def new_folder(output: str, name: str, asked: bool) -> SweepFolder:
     return folder
 
 
-def check_writable(folder: SweepFolder) -> None:
+def check_writable(folder: SweepFolder, where: str = "--output") -> None:
     """Checks that a sweep can be written to its folder, made or not; it tries.
+
+    Args:
+        folder: The folder.
+        where: What named it.
 
     Raises:
         ConfigError: If it cannot.
     """
-    problems = [] if "://" in folder.address else folder_problems("--output", folder.root)
+    problems = [] if "://" in folder.address else folder_problems(where, folder.root)
     if problems:
         raise ConfigError(problems)
 

@@ -40,6 +40,12 @@ class FlatParameters:
         self._rounded: Tensor | None = None
         self._read(self._weights)
 
+    @property
+    def gradient(self) -> Tensor:
+        """That of the vector; only of trainable parameters."""
+        assert self.vector.grad is not None, "made with the vector"
+        return self.vector.grad
+
     def gather(self, add: bool = False) -> None:
         """Moves the parameters' gradients into that of the vector; without one it is 0.
 
@@ -75,14 +81,14 @@ class FlatParameters:
     def gradients(self) -> list[Tensor]:
         """Returns what of the gradient is not known to be 0: the whole vector's, or copied rows."""
         if not self._touched:
-            return [_gradient(self.vector)]
-        whole = enumerate(self._gradients)
-        return [v[self._touched[i]] if i in self._touched else v for i, v in whole]
+            return [self.gradient]
+        views = enumerate(self._gradients)
+        return [v[self._touched[i]] if i in self._touched else v for i, v in views]
 
     def scale(self, factor: Tensor) -> None:
         """Multiplies the gradient."""
         if not self._touched:
-            _gradient(self.vector).mul_(factor)
+            self.gradient.mul_(factor)
             return
         for index, view in enumerate(self._gradients):
             if (rows := self._touched.get(index)) is None:
@@ -147,8 +153,3 @@ def _clear(view: Tensor, rows: Tensor | None) -> None:
         view.zero_()
     else:
         view.index_fill_(0, rows, 0.0)
-
-
-def _gradient(vector: nn.Parameter) -> Tensor:
-    assert vector.grad is not None, "made with the vector"
-    return vector.grad

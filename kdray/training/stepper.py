@@ -153,11 +153,10 @@ class Stepper:
             if not parameter.requires_grad:
                 continue
             flat = next(flat for flat in self.flats if parameter in flat)
-            assert flat.vector.grad is not None, "made with the vector"
             for moments in self.optimizer.state[flat.vector].values():
                 if moments.shape == flat.vector.shape:
                     flat.part(moments, parameter).mul_(mask)
-            self._masked[name] = (flat.part(flat.vector.grad, parameter), mask)
+            self._masked[name] = (flat.part(flat.gradient, parameter), mask)
 
     @contextmanager
     def reading_whole(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kdray.cli.app import AsJson, Assignments, Folder, Quiet, Space, app
+from kdray.sweep.forking import warm_up
 
 
 @app.command()
@@ -26,6 +27,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Search a space: prepare, run trials, track, report."""
+    warm_up(address)
     from kdray.commands.speaking import Voice
     from kdray.commands.sweeps import launch_sweep
     from kdray.loading import load_sweep_config
@@ -88,6 +90,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a sweep after Ctrl-C or a crash, elsewhere, or with more trials."""
+    warm_up(address)
     from kdray.commands.resuming import Asked
     from kdray.commands.speaking import Voice
     from kdray.commands.sweeps import resume_sweep
@@ -105,6 +108,7 @@ def confirm(
     as_json: AsJson = False,
 ) -> None:
     """Train the front again with other seeds: is the winner good, or was it lucky?"""
+    warm_up(address)
     from kdray.commands.confirmations import confirm_front
 
     confirm_front(folder, seeds, address, quiet, as_json)

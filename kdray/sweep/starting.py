@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import AuthenticationError, RayError
 
 from kdray.errors import SweepError
+from kdray.sweep.forking import forking_python
 from kdray.sweep.joining import ADDRESS, WANTS_TOKEN, joined_address, no_cluster
 
 # How often Ray's start on this machine is tried.
@@ -59,12 +60,16 @@ def start_ray(address: str | None) -> None:
 def _start_here(settings: dict[str, Any]) -> None:
     """Starts Ray on this machine; on a busy one its half a minute is sometimes too short.
 
-    Its processes inherit the variables: the workers that Ray starts before it is asked to are those
-    of a job without an environment of its own, and of no use to another.
+    Its processes inherit the variables. Where workers are forked, those that Ray starts before it
+    is asked to would not be, and be of no use.
     """
+    variables = dict(_VARIABLES)
+    if python := forking_python():
+        settings = settings | {"runtime_env": {"py_executable": python}}
+        variables["RAY_prestart_worker_first_driver"] = "false"
     for left in reversed(range(TRIES)):
         try:
-            with _inherited(_VARIABLES):
+            with _inherited(variables):
                 ray.init(**settings)
             # Before Ray's own, which waits half a second for messages that are not shown here.
             atexit.register(ray.shutdown)

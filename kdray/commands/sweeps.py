@@ -35,11 +35,11 @@ def launch_sweep(
     here = [] if address else ["transformers.modeling_utils"]
     console = voice.progress()
     with shown_on(console), during("starting Ray"), preloading("kdray.sweep.run", *here):
-        start_ray(address)
+        started = start_ray(address)
     from kdray.sweep.opening import Launch
     from kdray.sweep.run import run_sweep
 
-    ended = run_sweep(config, folder, Launch(command, address), console)
+    ended = run_sweep(config, folder, Launch(command, address, ends_ray=started), console)
     if voice.as_json:
         print_json({**front_document(folder), "complete": ended.complete})
     show_end(ended, folder, voice.result())

@@ -7,6 +7,7 @@ kdray report runs/NAME runs/OTHER
 import shutil
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ from kdray.reporting.figures import pareto_figure
 from kdray.reporting.importance import write_importance
 from kdray.reporting.joint import build_joint_context
 from kdray.reporting.mistakes import read_errors, write_errors
-from kdray.reporting.page import write_pages
+from kdray.reporting.page import packed_plotly, write_pages
 from kdray.reporting.reading import read_summary, read_sweep, read_trials, read_verification
 from kdray.reporting.stored import WEIGHTS, stored_as
 from kdray.reporting.students import check_objectives, read
 from kdray.results.folder import SweepFolder, write_file
+
+
+def get_ready() -> None:
+    """Imports and compresses what a report needs, should there be time for it before."""
+    for name in ("scipy.special", "plotly.graph_objs"):
+        import_module(name)
+    packed_plotly()
 
 
 def write_report(folder: SweepFolder, output: Path | None = None) -> list[Path]:

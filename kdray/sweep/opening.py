@@ -36,10 +36,12 @@ class Launch:
     Attributes:
         command: The command line, to be written down.
         address: A Ray cluster's address; None starts Ray on this machine.
+        ends_ray: Whether Ray is of no use to anyone when the trials are done.
     """
 
     command: str
     address: str | None = None
+    ends_ray: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,14 @@ class OpenSweep:
         """Shows a line, as long as it is."""
         sayer(self.console)(line)
 
-    def check_teacher(self) -> None:
-        """Checks at the end that the teacher still is the one that was verified.
-
-        Raises:
-            SweepError: If a weight has changed since.
-        """
+    def teacher_error(self) -> SweepError | None:
+        """Returns what there is to say if the teacher is no longer the one that was verified."""
         try:
             check_teacher(ray.get(self.prepared))
         except RuntimeError as error:
             message = f"{error}: something wrote to them during the sweep; begin it anew"
-            raise SweepError(message) from None
+            return SweepError(message)
+        return None
 
     def shared(self, threads: int) -> Shared:
         """Returns what every trial gets."""

@@ -12,7 +12,6 @@ from rich.console import Console
 from kdray.errors import SweepError
 from kdray.evaluation.metrics import fixed_bounds
 from kdray.reading import read_data
-from kdray.reporting.report import write_report
 from kdray.reporting.summary import Ended, write_tables
 from kdray.results.feasibility import Bounds, is_feasible
 from kdray.results.folder import SweepFolder
@@ -31,7 +30,7 @@ from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot, growing
 from kdray.sweep.schedulers.rivals import rivals_of
 from kdray.sweep.search import StudySearch
-from kdray.sweep.starting import is_joined
+from kdray.sweep.starting import ending_ray, is_joined
 from kdray.sweep.tuning import tune_trials
 from kdray.tracking.record import SweepRecord
 from kdray.waiting import during, shown_on
@@ -114,11 +113,13 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         # Opening a sweep that is done is no work on it.
         is_new = not complete or not earlier or _finished(folder) != finished
         seconds = time.monotonic() - start if is_new else earlier
-        with shown_on(console), during("writing the report"):
+        changed = opened.teacher_error()
+        with shown_on(console), during("writing the report"), ending_ray(launch.ends_ray):
             summary = finish(config, folder, opened.record, seconds, ended)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
-    opened.check_teacher()
+    if changed:
+        raise changed
     _check_fruits(config, folder, summary, late)
     return Swept(summary, complete, opened.record.failure, opened.trials, late)
 
@@ -165,6 +166,8 @@ def tabulate(
     folder: SweepFolder, record: SweepRecord, seconds: float, ended: Ended
 ) -> dict[str, Any]:
     """Writes tables and report, and returns the summary."""
+    from kdray.reporting.report import write_report
+
     busy = sum(result.duration_s for result in folder.results())
     runs = record.flush()
     summary = write_tables(folder, duration_s=seconds, busy_s=busy, run_ids=runs, ended=ended)

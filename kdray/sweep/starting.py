@@ -30,15 +30,18 @@ _VARIABLES = {
 }
 
 
-def start_ray(address: str | None) -> None:
+def start_ray(address: str | None) -> bool:
     """Connects to a cluster, or starts Ray on this machine, quietly.
+
+    Returns:
+        Whether Ray was started on this machine, just now.
 
     Raises:
         ConfigError: If there is no cluster at the address, or it cannot be joined.
         SweepError: If Ray does not start here.
     """
     if ray.is_initialized():
-        return
+        return False
     joined = joined_address(address)
     settings: dict[str, Any] = {
         # Without an address Ray would join whatever cluster was last started on this machine.
@@ -55,6 +58,7 @@ def start_ray(address: str | None) -> None:
         if joined is None:
             raise
         raise no_cluster(joined, _reason(error)) from None
+    return joined is None
 
 
 def _start_here(settings: dict[str, Any]) -> None:
@@ -82,6 +86,19 @@ def _start_here(settings: dict[str, Any]) -> None:
                 raise SweepError(message) from error
         else:
             return
+
+
+@contextmanager
+def ending_ray(wanted: bool) -> Iterator[None]:
+    """Ends Ray, if wanted, while something is done that needs none: it waits for its processes."""
+    ending = threading.Thread(target=ray.shutdown, name="end of Ray")
+    if wanted:
+        ending.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            ending.join()
 
 
 @contextmanager

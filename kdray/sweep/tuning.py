@@ -10,6 +10,7 @@ from ray import tune
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import ConcurrencyLimiter
 
+from kdray.sweep.ahead import Ahead
 from kdray.sweep.bookkeeping import Bookkeeping
 from kdray.sweep.growth import Growth
 from kdray.sweep.not_pickled import NotPickled
@@ -88,8 +89,10 @@ def _scheduler(
 def _companions(
     searcher: StudySearch, limiter: ConcurrencyLimiter, slot: Slot
 ) -> Iterator[tune.Callback]:
-    """Yields what a sweep needs beside its books: more slots as nodes join, an end to the stuck."""
+    """Yields what a sweep needs beside its books, such as more slots as nodes join."""
     yield Unheard()
+    if searcher.samples > 0:
+        yield Ahead(max(0, searcher.samples - slot.concurrent))
     if slot.may_grow:
         yield Growth(limiter, slot)
     timeout = searcher.config.search.trial_timeout_s

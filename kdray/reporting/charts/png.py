@@ -56,7 +56,7 @@ def small_png(figure: Figure) -> bytes:
     few = Image.frombytes("RGBA", size, drawn.getvalue()).convert("RGB")
     reduced, dots = io.BytesIO(), (figure.dpi, figure.dpi)
     few = few.quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
-    few.save(reduced, format="png", optimize=True, dpi=dots)
+    few.save(reduced, format="png", dpi=dots)
     return reduced.getvalue()
 
 

@@ -84,7 +84,7 @@ def _forked(listening: socket.socket) -> Asked | None:
             connection, _ = listening.accept()
             try:
                 asked = Asked.read(connection)
-            except ValueError:  # who asked was ended before it had said all
+            except (OSError, ValueError):  # who asked was ended before it had said all
                 connection.close()
                 continue
             with suppress(OSError):  # no process can be forked, and who asked sees nothing come

@@ -13,6 +13,16 @@ from pathlib import Path
 
 from kdray.sweep.joining import joined_address
 
+# What workers need to know before they start.
+VARIABLES = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Without it a trial that was given no GPU sees, and takes, the first of the machine.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
+    # takes longer is given up, and Ray tells nobody that its next trial has failed.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}
 # What trial workers import, and nothing that imports Ray.
 _MODULES = (
     "kdray.trial",
@@ -72,6 +82,6 @@ def _start_server(address: str) -> None:
             pass_fds=[descriptor],
             start_new_session=True,  # Ctrl-C is not meant for it
             # As Ray has it for workers: threads are what each trial is given.
-            env={"OMP_NUM_THREADS": "1", **os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+            env={"OMP_NUM_THREADS": "1", **os.environ, **VARIABLES},
         )
     atexit.register(server.kill)

@@ -13,21 +13,11 @@ import ray
 from ray.exceptions import AuthenticationError, RayError
 
 from kdray.errors import SweepError
-from kdray.sweep.forking import forking_python
+from kdray.sweep.forking import VARIABLES, forking_python
 from kdray.sweep.joining import ADDRESS, WANTS_TOKEN, joined_address, no_cluster
 
 # How often Ray's start on this machine is tried.
 TRIES = 3
-# What workers need to know before they start.
-_VARIABLES = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TOKENIZERS_PARALLELISM": "false",
-    # Without it a trial that was given no GPU sees, and takes, the first of the machine.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    # Of a trial that is stopped the thread ends when it has freed its memory; a worker whose thread
-    # takes longer is given up, and Ray tells nobody that its next trial has failed.
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-}
 
 
 def start_ray(address: str | None) -> bool:
@@ -51,7 +41,7 @@ def start_ray(address: str | None) -> bool:
     }
     try:
         if joined:
-            ray.init(**settings, runtime_env={"env_vars": _VARIABLES})
+            ray.init(**settings, runtime_env={"env_vars": VARIABLES})
         else:
             _start_here(settings | {"include_dashboard": False})
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
@@ -67,7 +57,7 @@ def _start_here(settings: dict[str, Any]) -> None:
     Its processes inherit the variables. Where workers are forked, those that Ray starts before it
     is asked to would not be, and be of no use.
     """
-    variables = dict(_VARIABLES)
+    variables = dict(VARIABLES)
     if python := forking_python():
         settings = settings | {"runtime_env": {"py_executable": python}}
         variables["RAY_prestart_worker_first_driver"] = "false"

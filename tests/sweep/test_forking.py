@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kdray.sweep import forking
 from kdray.sweep.forked_worker import __file__ as forked_worker
 
 OWNER = """
-import subprocess, sys
+import sys
 from kdray.sweep.forking import _start_server
 _start_server(sys.argv[1])
 print("started", flush=True)
@@ -34,18 +35,25 @@ sys.exit(3)
 """
 
 
-@pytest.fixture(scope="module")
-def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that has started a server, and the server's address."""
-    address = str(tmp_path_factory.mktemp("fork") / "workers")
+@contextmanager
+def owner_of(address: str) -> Iterator[int]:
+    """Yields the number of a process that has started a server, and kills it."""
     command = [sys.executable, "-c", OWNER, address]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "started\n"
-        yield owner, address
+        yield owner.pid
         owner.kill()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server's address."""
+    address = str(tmp_path_factory.mktemp("fork") / "workers")
+    with owner_of(address):
+        yield address
 
 
 @pytest.fixture
@@ -77,9 +85,9 @@ def refuse(listening: socket.socket) -> None:
 
 
 def test_a_forked_worker_is_as_if_started_but_has_its_imports(
-    owned: tuple[subprocess.Popen[str], str], script: str, tmp_path: Path
+    served: str, script: str, tmp_path: Path
 ) -> None:
-    done = started(owned[1], script, tmp_path)
+    done = started(served, script, tmp_path)
     first, second = done.stdout.splitlines()
     assert first == f"__main__ ['--a=b'] blue {tmp_path} here False"
     assert second == "True True"
@@ -102,25 +110,18 @@ def test_where_no_process_can_be_forked_a_worker_is_started(script: str, tmp_pat
 
 
 def test_who_is_ended_while_asking_does_not_end_the_server(
-    owned: tuple[subprocess.Popen[str], str], script: str, tmp_path: Path
+    served: str, script: str, tmp_path: Path
 ) -> None:
     for said in (b"", b'{"argv": ['):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(owned[1])
+            connection.connect(served)
             connection.sendall(said)
-    assert "not here" not in started(owned[1], script, tmp_path).stdout
+    assert "not here" not in started(served, script, tmp_path).stdout
 
 
 def test_the_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
-    address = str(tmp_path / "workers")
-    command = [sys.executable, "-c", OWNER, address]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "started\n"
-        (server,) = psutil.Process(owner.pid).children()
-        owner.kill()
+    with owner_of(str(tmp_path / "workers")) as owner:
+        (server,) = psutil.Process(owner).children()
     server.wait(60)
 
 

@@ -20,6 +20,7 @@ from kdray.tracking.news import News, ending, measured_epoch, write_news
 from kdray.tracking.place import open_parent
 from kdray.tracking.registry import register_knee
 from kdray.tracking.runs import TrialRuns
+from kdray.tracking.store import make_store
 from kdray.tracking.students import keep_front
 from kdray.tracking.views import write_front_page
 from kdray.tracking.writing import Writer, is_refused
@@ -150,6 +151,7 @@ class SweepRecord:
 
     def _connected(self) -> Any:
         if self._client is None:
+            make_store(self._uri)
             self._client = connect(self._uri)
         return self._client
 

@@ -32,9 +32,8 @@ def launch_sweep(
     make_ready(address)
     from kdray.sweep.starting import preloading, start_ray
 
-    here = [] if address else ["transformers.modeling_utils"]
     console = voice.progress()
-    with shown_on(console), during("starting Ray"), preloading("kdray.sweep.run", *here):
+    with shown_on(console), during("starting Ray"), preloading("kdray.sweep.run"):
         started = start_ray(address)
     from kdray.sweep.opening import Launch
     from kdray.sweep.run import run_sweep

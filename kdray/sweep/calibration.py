@@ -13,7 +13,7 @@ import numpy as np
 import ray
 import torch
 
-from kdray.data.dataset import learnt_rows, subset
+from kdray.data.dataset import subset
 from kdray.distillation.base import DistillationMethod, Match
 from kdray.distillation.objective import distillation_terms
 from kdray.errors import KdrayError
@@ -23,6 +23,7 @@ from kdray.preparation import PreparedSweep
 from kdray.prune_stage import begin_student, prune
 from kdray.schema import SweepConfig, TrialConfig, trial_config
 from kdray.space_checks import drawable_regimes, drawable_trainings, sample_sections
+from kdray.sweep.preparing import Prepared
 from kdray.sweep.resources import Slot, alive_nodes
 from kdray.training.loop import EpochTraining, train
 from kdray.training.losses import Truth
@@ -63,7 +64,7 @@ class Unit:
 def measured_slot(
     config: SweepConfig,
     slot: Slot,
-    prepared: ray.ObjectRef,
+    prepared: Prepared,
     trials: int,
     say: Callable[[str], None],
 ) -> Slot:
@@ -75,7 +76,7 @@ def measured_slot(
     Args:
         config: The sweep.
         slot: The slot without measuring.
-        prepared: The prepared sweep in Ray's object store.
+        prepared: The prepared sweep.
         trials: How many there will be.
         say: Takes a line about what was found.
     """
@@ -83,12 +84,11 @@ def measured_slot(
     asked = any(value != "auto" for value in config.resources.model_dump().values())
     if asked or unit is None:
         return slot
-    examples = learnt_rows(ray.get(prepared).splits)
-    if shortest_s(config, examples, trials, slot) < WORTH_S:
+    if shortest_s(config, prepared.examples, trials, slot) < WORTH_S:
         return slot
     try:
         with during("measuring slots"):
-            rates = measure(config, unit, prepared)
+            rates = measure(config, unit, prepared.reference)
     except (ray.exceptions.RayError, KdrayError) as error:
         reason = str(error).strip().splitlines()[0]
         say(f"slots: not measured ({reason}); {slot.concurrent} trials side by side")

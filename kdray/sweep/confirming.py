@@ -78,7 +78,7 @@ def run_missing(
         gpus = min(1.0, slot.gpus)
         prepared = prepare_sweep(config, folder, address, gpus, sayer(console))
         _forget_failed(config, folder, missing)
-        shared = Shared.of(config, folder.confirmations, prepared, slot.threads)
+        shared = Shared.of(config, folder.confirmations, prepared.reference, slot.threads)
         queue = Queue(config.search, replace(shared, keep_weights=False, rungs=None), slot, tell)
         try:
             with stopped_alike():

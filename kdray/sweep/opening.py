@@ -13,15 +13,16 @@ from rich.console import Console
 from kdray import __version__
 from kdray.config.drawing import flatten
 from kdray.errors import ConfigError, SweepError, TeacherError
+from kdray.preparation import PreparedSweep
 from kdray.reporting.reading import read_summary
 from kdray.results.folder import SweepFolder, write_json
 from kdray.schema import SweepConfig
-from kdray.sweep.preparing import prepare_sweep
+from kdray.sweep.preparing import Prepared, prepare_sweep
 from kdray.sweep.provenance import past_slot, write_provenance
 from kdray.sweep.resources import Slot
 from kdray.sweep.search import begin, open_study
 from kdray.sweep.shared_folder import check_every_node_sees
-from kdray.sweep.starting import is_joined, preloading, start_ray
+from kdray.sweep.starting import is_joined, start_ray
 from kdray.sweep.trainable import Shared
 from kdray.sweep.warm_start import learn
 from kdray.tracking.record import SweepRecord
@@ -51,7 +52,7 @@ class OpenSweep:
     Attributes:
         config: The sweep.
         folder: Its folder.
-        prepared: The prepared sweep in Ray's object store.
+        prepared: The prepared sweep.
         study: Optuna's.
         trials: How many it has.
         record: MLflow's.
@@ -60,7 +61,7 @@ class OpenSweep:
 
     config: SweepConfig
     folder: SweepFolder
-    prepared: ray.ObjectRef
+    prepared: Prepared
     study: optuna.Study
     trials: int
     record: SweepRecord
@@ -70,18 +71,33 @@ class OpenSweep:
         """Shows a line, as long as it is."""
         sayer(self.console)(line)
 
-    def teacher_error(self) -> SweepError | None:
-        """Returns what there is to say if the teacher is no longer the one that was verified."""
+    def close(self, ends_ray: bool) -> SweepError | None:
+        """Ends Ray, if wanted, when all that needs it is done.
+
+        Returns:
+            What there is to say if the teacher is no longer the one that was verified.
+        """
         try:
-            check_teacher(ray.get(self.prepared))
-        except RuntimeError as error:
-            message = f"{error}: something wrote to them during the sweep; begin it anew"
-            return SweepError(message)
-        return None
+            error = ray.get(_teacher_error.remote(self.prepared.reference))
+        finally:
+            if ends_ray:
+                ray.shutdown()
+        if error is None:
+            return None
+        return SweepError(f"{error}: something wrote to them during the sweep; begin it anew")
 
     def shared(self, threads: int) -> Shared:
         """Returns what every trial gets."""
-        return Shared.of(self.config, self.folder, self.prepared, threads)
+        return Shared.of(self.config, self.folder, self.prepared.reference, threads)
+
+
+@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]  # ray has no types
+def _teacher_error(prepared: PreparedSweep) -> str | None:
+    try:
+        check_teacher(prepared)
+    except RuntimeError as error:
+        return str(error)
+    return None
 
 
 def sayer(console: Console) -> Callable[[str], None]:
@@ -123,14 +139,14 @@ def open_sweep(
         TeacherError: If the teacher is not good enough; nothing is written then.
     """
     say = sayer(console)
-    with _begun(config, folder, launch, slot), shown_on(console), preloading("mlflow"):
+    record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
+    with _begun(config, folder, launch, slot), shown_on(console), record.getting_ready():
         prepared = prepare_sweep(config, folder, launch.address, min(1.0, slot.gpus), say)
     _reopen(folder)
     folder.share(folder.root)
     study = open_study(config, folder, config.seed + len(folder.results()))
     learn(study, config, say)
     trials = begin(study, config, folder)
-    record = SweepRecord(folder, config.tracking.uri, config.tracking.experiment)
     record.open({"kdray": __version__, **flatten(dict(config.content))})
     return OpenSweep(config, folder, prepared, study, trials, record, console)
 

@@ -1,24 +1,24 @@
-"""Preparing a sweep, once: on a cluster in a Ray task, its progress streamed; else in the driver.
+"""Preparing a sweep, once: in a Ray task, whose progress is streamed.
 
-The driver of a machine without a GPU has imported most of what it takes while Ray was starting,
-which saves a worker's start. A GPU is left to the workers.
+The driver has its hands free for what it needs to import, and need not import the models' library.
 """
 
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 import torch
 
+from kdray.data.dataset import learnt_rows
 from kdray.errors import ConfigError, KdrayError, Problem
-from kdray.models.outputs import torch_threads
 from kdray.preparation import PreparedSweep, Say, prepare, rebuild
 from kdray.results.folder import SweepFolder
 from kdray.schema import SweepConfig
 from kdray.sweep.resources import alive_nodes
-from kdray.sweep.starting import is_own_machine
+from kdray.sweep.starting import is_joined
 from kdray.teacher.keeping import Place
 from kdray.waiting import heard_by, progress
 
@@ -28,48 +28,31 @@ INTERVAL_S = 1.0
 _STORE = "object_store_memory"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared sweep, as the driver knows it: not by its content, which it need not read.
+
+    Attributes:
+        reference: Of the prepared sweep in Ray's object store.
+        examples: Of all that students learn from.
+    """
+
+    reference: ray.ObjectRef
+    examples: int
+
+
 def prepare_sweep(
     config: SweepConfig, folder: SweepFolder, address: str | None, gpus: float, say: Say
-) -> ray.ObjectRef:
-    """Prepares a sweep, or rebuilds what is on disk: in this process if Ray was started here.
-
-    Args:
-        config: The sweep.
-        folder: Its folder; all but what is large of it is here afterwards.
-        address: The Ray cluster's address.
-        gpus: See `prepare_on_cluster`.
-        say: Takes a line about what is being done.
-
-    Raises:
-        KdrayError: What `prepare` raises.
-    """
-    if is_own_machine(address):
-        return prepare_here(config, folder, say)
-    prepared = prepare_on_cluster(config, folder, gpus, say)
-    folder.fetch(folder.root)
-    return prepared
-
-
-def prepare_here(config: SweepConfig, folder: SweepFolder, say: Say) -> ray.ObjectRef:
-    """Prepares a sweep in this process; otherwise as `prepare_on_cluster`."""
-    nodes = _able_nodes(0.0)
-    with torch_threads(int(nodes[0]["CPU"])):
-        return ray.put(_prepared(config, Place(folder, free_store_bytes(nodes)), say))
-
-
-def prepare_on_cluster(
-    config: SweepConfig, folder: SweepFolder, gpus: float, say: Say
-) -> ray.ObjectRef:
+) -> Prepared:
     """Prepares a sweep where the trials will run, or rebuilds it if its teacher is on disk.
 
     Args:
         config: The sweep.
-        folder: Its folder; `teacher/` is written before anything else depends on it.
+        folder: Its folder; all but what is large of it is here afterwards, and `teacher/` is
+            written before anything else depends on it.
+        address: The Ray cluster's address.
         gpus: GPUs of the task; it takes all the cores of its node.
         say: Takes a line about what is being done.
-
-    Returns:
-        The prepared sweep in Ray's object store.
 
     Raises:
         KdrayError: What `prepare` raises.
@@ -79,24 +62,29 @@ def prepare_on_cluster(
     task = _prepare.options(num_cpus=cores, num_gpus=gpus, max_retries=1)
     try:
         place = Place(folder, free_store_bytes(nodes))
-        stream = iter(task.remote(config, place, int(cores)))
-        while True:
-            reference = next(stream)
-            told = ray.get(reference)
-            if told is None:
-                # The node that prepared may be lost; the driver's own lives as long as the sweep.
-                return ray.put(ray.get(next(stream)))
-            if isinstance(told, str):
-                say(told)
-            else:
-                progress(*told)
+        prepared = _told(iter(task.remote(config, place, int(cores))), say)
     except StopIteration:
         # Its node was lost with the teacher on disk: the task that took over had less to say.
-        return prepare_on_cluster(config, folder, gpus, say)
+        return prepare_sweep(config, folder, address, gpus, say)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, KdrayError):
             raise error.cause from None
         raise
+    folder.fetch(folder.root)
+    if is_joined(address):
+        # The node that prepared may be lost; the driver's own lives as long as the sweep.
+        return replace(prepared, reference=ray.put(ray.get(prepared.reference)))
+    return prepared
+
+
+def _told(stream: Iterator[ray.ObjectRef], say: Say) -> Prepared:
+    """Passes on what a task says of its work, and returns what comes of it."""
+    while isinstance(told := ray.get(next(stream)), str | tuple):
+        if isinstance(told, str):
+            say(told)
+        else:
+            progress(*told)
+    return Prepared(next(stream), told)
 
 
 def _able_nodes(gpus: float) -> list[dict[str, float]]:
@@ -135,8 +123,8 @@ def _prepared(config: SweepConfig, place: Place, say: Say) -> PreparedSweep:
 @ray.remote(num_returns="streaming")  # type: ignore[untyped-decorator]  # ray has no types
 def _prepare(
     config: SweepConfig, place: Place, threads: int
-) -> Iterator[Told | PreparedSweep | None]:
-    """Yields lines and how far something has come, then None, then the prepared sweep."""
+) -> Iterator[Told | int | PreparedSweep]:
+    """Yields lines and how far something has come, then the examples, then the prepared sweep."""
     torch.set_num_threads(max(1, threads))
     told: queue.Queue[Told | None] = queue.Queue()
     outcome: dict[str, Any] = {}
@@ -158,5 +146,5 @@ def _prepare(
     thread.join()
     if "error" in outcome:
         raise outcome["error"]
-    yield None
+    yield learnt_rows(outcome["prepared"].splits)
     yield outcome["prepared"]

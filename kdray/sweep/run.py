@@ -4,6 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from kdray.sweep.reconciling import mark_cut_off
 from kdray.sweep.resources import Slot, alive_nodes, choose_slot, growing
 from kdray.sweep.schedulers.rivals import rivals_of
 from kdray.sweep.search import StudySearch
-from kdray.sweep.starting import ending_ray, is_joined
+from kdray.sweep.starting import is_joined
 from kdray.sweep.tuning import tune_trials
 from kdray.tracking.record import SweepRecord
 from kdray.waiting import during, shown_on
@@ -113,12 +114,12 @@ def _run_sweep(config: SweepConfig, folder: SweepFolder, launch: Launch, console
         # Opening a sweep that is done is no work on it.
         is_new = not complete or not earlier or _finished(folder) != finished
         seconds = time.monotonic() - start if is_new else earlier
-        changed = opened.teacher_error()
-        with shown_on(console), during("writing the report"), ending_ray(launch.ends_ray):
+        with shown_on(console), during("writing the report"), ThreadPoolExecutor(1) as beside:
+            closed = beside.submit(opened.close, launch.ends_ray)
             summary = finish(config, folder, opened.record, seconds, ended)
     if searcher.halted:
         raise SweepError(f"{searcher.halted}; when that is mended, {_go_on(folder)}")
-    if changed:
+    if changed := closed.result():
         raise changed
     _check_fruits(config, folder, summary, late)
     return Swept(summary, complete, opened.record.failure, opened.trials, late)

@@ -79,19 +79,6 @@ def _start_here(settings: dict[str, Any]) -> None:
 
 
 @contextmanager
-def ending_ray(wanted: bool) -> Iterator[None]:
-    """Ends Ray, if wanted, while something is done that needs none: it waits for its processes."""
-    ending = threading.Thread(target=ray.shutdown, name="end of Ray")
-    if wanted:
-        ending.start()
-    try:
-        yield
-    finally:
-        if wanted:
-            ending.join()
-
-
-@contextmanager
 def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
     """Lets processes that are started inside the block have environment variables."""
     before = {name: os.environ.get(name) for name in variables}
@@ -121,11 +108,6 @@ def _reason(error: Exception) -> str:
 def is_joined(address: str | None) -> bool:
     """Returns whether the cluster was there before: nodes may come and go."""
     return joined_address(address) is not None
-
-
-def is_own_machine(address: str | None) -> bool:
-    """Returns whether Ray was started here, on a machine without a GPU."""
-    return not is_joined(address) and not ray.cluster_resources().get("GPU", 0.0)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ server is away, is written together.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from kdray.tracking.news import News, ending, measured_epoch, write_news
 from kdray.tracking.place import open_parent
 from kdray.tracking.registry import register_knee
 from kdray.tracking.runs import TrialRuns
-from kdray.tracking.store import make_store
+from kdray.tracking.store import made_elsewhere, put_in_place
 from kdray.tracking.students import keep_front
 from kdray.tracking.views import write_front_page
 from kdray.tracking.writing import Writer, is_refused
@@ -41,6 +42,7 @@ class SweepRecord:
         self._uri = uri or f"sqlite:///{folder.root.parent.resolve() / 'mlflow.db'}"
         self._experiment = experiment or folder.name
         self._client: Any = None
+        self._made: Path | None = None
         self._runs: TrialRuns | None = None
         self._lock = threading.Lock()
         self._news: dict[str, News] = {}
@@ -59,6 +61,19 @@ class SweepRecord:
     def run_ids(self) -> dict[str, str]:
         """The run of each trial that has one so far."""
         return {} if self._runs is None else dict(self._runs.ids)
+
+    @contextmanager
+    def getting_ready(self) -> Iterator[None]:
+        """Imports MLflow, and makes the store where there is none, beside the block.
+
+        Nothing of it is to be seen before `open`. If the block fails, nothing is recorded.
+        """
+        self._writer.do(self._get_ready)
+        try:
+            yield
+        except BaseException:
+            self._writer.stop(wait_s=0)
+            raise
 
     def open(self, parameters: Mapping[str, Any]) -> None:
         """Opens the parent run, or the one that a crash left open."""
@@ -151,7 +166,8 @@ class SweepRecord:
 
     def _connected(self) -> Any:
         if self._client is None:
-            make_store(self._uri)
+            if made := self._made or made_elsewhere(self._uri):
+                put_in_place(made, self._uri)
             self._client = connect(self._uri)
         return self._client
 
@@ -161,6 +177,11 @@ class SweepRecord:
         except Exception as error:
             return is_refused(error)  # who refuses is there
         return True
+
+    def _get_ready(self) -> None:
+        self._made = made_elsewhere(self._uri)
+        if self._made is None:
+            self._connected()
 
     def _open(self, parameters: Mapping[str, Any]) -> None:
         client = self._connected()

@@ -79,12 +79,12 @@ class Writer:
             self._gave_up = bool(self._tasks)
             return not self._tasks
 
-    def stop(self) -> None:
-        """Ends the thread; tasks that are not done are left."""
+    def stop(self, wait_s: float = 5) -> None:
+        """Ends the thread, and waits for it so long; tasks that are not done are left."""
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=wait_s)
 
     def _too_long(self, start: float) -> bool:
         since = max(start, self._went_on)

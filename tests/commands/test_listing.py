@@ -12,12 +12,13 @@ from rich.console import Console
 from kdray import cli
 from kdray.commands.listing import _console, _fitting, list_sweeps
 from kdray.commands.overview import Overview, megabytes
+from kdray.preparation import rebuild
 from kdray.reporting.reading import read_summary, read_verification
 from kdray.results.folder import SweepFolder, write_json
 from kdray.sweep.lock import held
 from kdray.sweep.opening import Launch
-from kdray.sweep.preparing import prepare_here
 from kdray.sweep.run import run_sweep
+from kdray.teacher.keeping import Place
 from tests.conftest import Tiny
 from tests.tiny_sweep import tiny_config
 
@@ -129,7 +130,7 @@ def test_a_sweep_that_was_cleared_goes_on_with_outputs_that_are_computed_again(
 ) -> None:
     folder.remove(folder.teacher_outputs)
     examples = read_verification(folder)["forward_examples"]
-    prepare_here(swept.config, folder, Console(quiet=True).print)
+    rebuild(swept.config, Place(folder))
     files = {path.name for path in folder.teacher_outputs.iterdir()}
     assert files == {path.name for path in swept.folder.teacher_outputs.iterdir()}
     assert read_verification(folder)["forward_examples"] == examples + 200

@@ -8,10 +8,12 @@ import pytest
 import ray
 
 from kdray.config.sections import Resources
+from kdray.data.dataset import learnt_rows
 from kdray.preparation import prepare
 from kdray.schema import SweepConfig
 from kdray.sweep import calibration
 from kdray.sweep.calibration import Unit, best_share, measured_slot, shared_unit, shortest_s
+from kdray.sweep.preparing import Prepared
 from kdray.sweep.resources import Slot
 from tests.conftest import Tiny
 from tests.tiny_sweep import tiny_config
@@ -80,14 +82,15 @@ def test_the_shortest_time_counts_the_trainings_of_the_shortest_regime(tmp_path:
     assert shortest_s(config, 64, 1, SLOT) == pytest.approx(2 * 1 / 2 * 0.02)
 
 
-Free = tuple[SweepConfig, ray.ObjectRef]
+Free = tuple[SweepConfig, Prepared]
 
 
 @pytest.fixture(scope="module")
 def free(swept: Tiny) -> Free:
     """A sweep that leaves its slots to kdray, prepared."""
     config = replace(swept.config, resources=Resources())
-    return config, ray.put(prepare(config))
+    prepared = prepare(config)
+    return config, Prepared(ray.put(prepared), learnt_rows(prepared.splits))
 
 
 @pytest.mark.ray

@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -110,22 +109,6 @@ def test_what_cannot_be_loaded_is_left_to_who_needs_it(capsys: pytest.CaptureFix
     with starting.preloading("no_such_module"):
         pass
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_ray_ends_while_something_else_is_done(
-    monkeypatch: pytest.MonkeyPatch, wanted: bool
-) -> None:
-    ending, ended = threading.Event(), threading.Event()
-
-    def shutdown() -> None:
-        ending.set()
-        ended.wait(60)
-
-    monkeypatch.setattr(starting.ray, "shutdown", shutdown)
-    with starting.ending_ray(wanted):
-        assert ending.wait(60 if wanted else 0.1) == wanted
-        ended.set()
 
 
 def test_who_started_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

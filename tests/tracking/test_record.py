@@ -140,6 +140,29 @@ def test_a_sweep_that_was_cut_off_leaves_nothing_running_and_goes_on_in_its_runs
     assert {run.info.status for run in again.values()} == {"FINISHED"}
 
 
+def test_what_is_made_for_a_sweep_that_does_not_begin_is_seen_nowhere(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "wrong")
+    record = SweepRecord(folder, None, None)
+    with pytest.raises(KeyError), record.getting_ready():
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_made_beside_the_preparation_comes_to_its_place_when_opened(
+    tmp_path: Path,
+) -> None:
+    folder = SweepFolder(tmp_path / "ready")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    with record.getting_ready():
+        record.flush()
+        assert list(tmp_path.iterdir()) == [folder.root]
+    record.open({"seed": 0})
+    record.finish(SUMMARY, True)
+    assert record.failure is None
+    assert client(tmp_path).get_experiment_by_name("ready") is not None
+
+
 def test_a_store_that_cannot_be_written_does_not_end_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

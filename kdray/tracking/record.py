@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class SweepRecord:
 
     @contextmanager
     def getting_ready(self) -> Iterator[None]:
-        """Imports MLflow, and makes the store where there is none, beside the block.
+        """Imports what takes MLflow long, and makes the store where there is none, beside the block.
 
         Nothing of it is to be seen before `open`. If the block fails, nothing is recorded.
         """
@@ -182,6 +183,7 @@ class SweepRecord:
         self._made = made_elsewhere(self._uri)
         if self._made is None:
             self._connected()
+        import_module("mlflow.pyfunc")  # of which students are stored at the end
 
     def _open(self, parameters: Mapping[str, Any]) -> None:
         client = self._connected()

@@ -65,7 +65,7 @@ class SweepRecord:
 
     @contextmanager
     def getting_ready(self) -> Iterator[None]:
-        """Imports what takes MLflow long, and makes the store where there is none, beside the block.
+        """Imports MLflow, and makes its store where there is none, beside the block.
 
         Nothing of it is to be seen before `open`. If the block fails, nothing is recorded.
         """

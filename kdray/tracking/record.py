@@ -8,7 +8,7 @@ server is away, is written together.
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -180,10 +180,11 @@ class SweepRecord:
         return True
 
     def _get_ready(self) -> None:
-        self._made = made_elsewhere(self._uri)
-        if self._made is None:
-            self._connected()
-        import_module("mlflow.pyfunc")  # of which students are stored at the end
+        with suppress(Exception):  # what cannot be done now is tried again, and told, by `open`
+            self._made = made_elsewhere(self._uri)
+            if self._made is None:
+                self._connected()
+            import_module("mlflow.pyfunc")  # of which students are stored at the end
 
     def _open(self, parameters: Mapping[str, Any]) -> None:
         client = self._connected()

@@ -163,6 +163,22 @@ def test_a_store_that_is_made_beside_the_preparation_comes_to_its_place_when_ope
     assert client(tmp_path).get_experiment_by_name("ready") is not None
 
 
+def test_what_could_not_be_made_ahead_is_made_when_the_record_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(tmp_path / "late")
+    folder.root.mkdir()
+    record = SweepRecord(folder, None, None)
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.mkdtemp", lambda **_: str(tmp_path / "nowhere"))
+        with record.getting_ready():
+            record.flush()
+    record.open({"seed": 0})
+    record.finish(SUMMARY, True)
+    assert record.failure is None
+    assert client(tmp_path).get_experiment_by_name("late") is not None
+
+
 def test_a_store_that_cannot_be_written_does_not_end_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

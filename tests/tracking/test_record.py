@@ -140,6 +140,20 @@ def test_a_sweep_that_was_cut_off_leaves_nothing_running_and_goes_on_in_its_runs
     assert {run.info.status for run in again.values()} == {"FINISHED"}
 
 
+def new_record(output: Path) -> SweepRecord:
+    folder = SweepFolder(output / "new")
+    folder.root.mkdir()
+    return SweepRecord(folder, None, None)
+
+
+def check_it_records(record: SweepRecord, output: Path) -> None:
+    """Checks that a new record can be opened, and that a store has its experiment afterwards."""
+    record.open({"seed": 0})
+    record.finish(SUMMARY, True)
+    assert record.failure is None
+    assert client(output).get_experiment_by_name("new") is not None
+
+
 def test_what_is_made_for_a_sweep_that_does_not_begin_is_seen_nowhere(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path / "wrong")
     record = SweepRecord(folder, None, None)
@@ -151,32 +165,22 @@ def test_what_is_made_for_a_sweep_that_does_not_begin_is_seen_nowhere(tmp_path: 
 def test_a_store_that_is_made_beside_the_preparation_comes_to_its_place_when_opened(
     tmp_path: Path,
 ) -> None:
-    folder = SweepFolder(tmp_path / "ready")
-    folder.root.mkdir()
-    record = SweepRecord(folder, None, None)
+    record = new_record(tmp_path)
     with record.getting_ready():
         record.flush()
-        assert list(tmp_path.iterdir()) == [folder.root]
-    record.open({"seed": 0})
-    record.finish(SUMMARY, True)
-    assert record.failure is None
-    assert client(tmp_path).get_experiment_by_name("ready") is not None
+        assert list(tmp_path.iterdir()) == [tmp_path / "new"]
+    check_it_records(record, tmp_path)
 
 
 def test_what_could_not_be_made_ahead_is_made_when_the_record_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = SweepFolder(tmp_path / "late")
-    folder.root.mkdir()
-    record = SweepRecord(folder, None, None)
+    record = new_record(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.mkdtemp", lambda **_: str(tmp_path / "nowhere"))
         with record.getting_ready():
             record.flush()
-    record.open({"seed": 0})
-    record.finish(SUMMARY, True)
-    assert record.failure is None
-    assert client(tmp_path).get_experiment_by_name("late") is not None
+    check_it_records(record, tmp_path)
 
 
 def test_a_store_that_cannot_be_written_does_not_end_the_sweep(

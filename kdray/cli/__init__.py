@@ -11,6 +11,7 @@ import typer
 from kdray import __version__
 from kdray.cli import folders, running, spaces, students
 from kdray.cli.app import app
+from kdray.cli.interrupts import heard_interrupts
 from kdray.errors import KdrayError
 
 __all__ = ["app", "folders", "main", "running", "spaces", "students"]
@@ -32,7 +33,8 @@ def main() -> None:
     # Else the interpreter looks through millions of objects for three seconds before it ends.
     atexit.register(gc.freeze)
     try:
-        app()
+        with heard_interrupts():
+            app()
     except KdrayError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -43,7 +43,7 @@ def first_position_only(
         yield False
         return
     whole = _logits(model, probe)
-    hook = output.register_forward_pre_hook(_first)
+    hook = output.register_forward_pre_hook(keep_first)
     try:
         same = torch.allclose(_logits(model, probe), whole, _TOLERANCE, _TOLERANCE)
         if not same:
@@ -53,7 +53,8 @@ def first_position_only(
         hook.remove()
 
 
-def _first(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def keep_first(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Cuts what a module is given to the first position; a hook."""
     return tuple(state[:, :1] for state in states)
 
 

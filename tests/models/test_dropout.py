@@ -16,6 +16,14 @@ def test_a_share_of_p_is_dropped_and_the_expected_factor_is_one(p: float) -> Non
     assert factors.unique().tolist() == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_every_number_format_has_the_same_factors_but_for_rounding(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    whole = dropout_factors(torch.empty(1001, dtype=torch.float64), 0.1)
+    torch.manual_seed(0)
+    assert torch.equal(dropout_factors(torch.empty(1001, dtype=dtype), 0.1), whole.to(dtype))
+
+
 def test_neighbours_are_dropped_independently() -> None:
     torch.manual_seed(0)
     dropped = (dropout_factors(torch.empty(400_000), 0.5) == 0).float().view(-1, 4)

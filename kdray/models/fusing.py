@@ -1,0 +1,107 @@
+"""Which layers train as one operation each, and when."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdray.models.first_position import keep_first
+from kdray.models.fused_attention import Head
+from kdray.models.fused_layer import FusedLayer, Settings
+from kdray.models.readable import READABLE
+
+# Their layers are the same, but for their names.
+_FAMILIES = ("bert", "roberta", "xlm_roberta", "camembert", "electra")
+# What records attentions, where they are asked for.
+_RECORDING = "transformers.utils.output_capturing"
+
+
+@contextmanager
+def fused_layers(model: nn.Module) -> Iterator[None]:
+    """Lets the layers of a model on the CPU train by `FusedLayer` inside the block.
+
+    What they return is the same but for the last bits, and what dropout draws. A layer computes as
+    it does outside while it does not train, in float16, or with someone who listens inside it by a
+    hook.
+    """
+    known = [module for module in model.modules() if _is_known(module)]
+    layers = known if next(model.parameters()).device.type == "cpu" else []
+    for layer in layers:
+        layer.forward = partial(_forward, layer, layer.forward, list(layer.modules())[1:])
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _is_known(module: Any) -> bool:
+    """Returns whether a module is a layer that `FusedLayer` can stand for."""
+    parts = type(module).__module__.split(".")
+    if len(parts) < 2 or parts[-2] not in _FAMILIES or not type(module).__name__.endswith("Layer"):
+        return False
+    activation = type(module.intermediate.intermediate_act_fn).__name__
+    plain = not module.is_decoder and activation == "GELUActivation"
+    return plain and all(p.requires_grad for p in module.parameters())
+
+
+def _forward(
+    layer: Any,
+    plain: Callable[..., Tensor],
+    inside: list[nn.Module],
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    *others: Any,
+    **settings: Any,
+) -> Tensor:
+    """Returns what a layer does, fused where that is possible."""
+    own, output = layer.attention.self, layer.attention.output
+    first = keep_first in output._forward_pre_hooks.values()
+    possible = (
+        layer.training
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and own.config._attn_implementation == READABLE
+        and all(_is_unheard(module, own, first and module is output) for module in inside)
+    )
+    if not possible:
+        return plain(hidden_states, attention_mask, *others, **settings)
+    found: tuple[Tensor, Tensor]
+    found = FusedLayer.apply(  # type: ignore[no-untyped-call]  # torch has no types for it
+        hidden_states, attention_mask, _settings(layer, first), *_weights(layer)
+    )
+    for record in own._forward_hooks.values():
+        record(own, (hidden_states,), (None, found[1]))
+    return found[0]
+
+
+def _is_unheard(module: nn.Module, attention: nn.Module, is_cut: bool) -> bool:
+    heard = len(module._forward_hooks)
+    if heard and module is attention:
+        heard -= sum(hook.__module__ == _RECORDING for hook in module._forward_hooks.values())
+    return not heard and len(module._forward_pre_hooks) == int(is_cut)
+
+
+def _settings(layer: Any, first_only: bool) -> Settings:
+    own, output, last = layer.attention.self, layer.attention.output, layer.output
+    return Settings(
+        Head(own.attention_head_size, own.scaling),
+        (own.dropout.p, output.dropout.p, last.dropout.p),
+        (output.LayerNorm.eps, last.LayerNorm.eps),
+        first_only,
+    )
+
+
+def _weights(layer: Any) -> Iterator[Tensor]:
+    """Yields the weights of a layer as `FusedLayer` takes them."""
+    own, output, last = layer.attention.self, layer.attention.output, layer.output
+    projections = (own.query, own.key, own.value)
+    yield from (linear.weight for linear in projections)
+    yield from (linear.bias for linear in projections)
+    for part in (output.dense, output.LayerNorm, layer.intermediate.dense):
+        yield from (part.weight, part.bias)
+    for part in (last.dense, last.LayerNorm):
+        yield from (part.weight, part.bias)

@@ -20,7 +20,7 @@ from kdray.schema import TrialConfig
 from kdray.staff import Setting, TaughtBy
 from kdray.training.loop import Lane, new_stepper
 from kdray.training.losses import Truth
-from kdray.training.stepper import BeforeStep, Learner, Stepper
+from kdray.training.stepper import BeforeStep, Learner, Stepper, no_more
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def enrol(
     teach = teacher.lessons(method.teacher_needs(frozenset(match.pairs.values())))
     terms = distillation_terms(method, model, match, teach, truth)
     raising = _both(before_step, rising_masks(config, student))
-    learner = Learner(model, [match.projections], student.masks, raising)
+    is_followed = before_step is not no_more
+    learner = Learner(model, [match.projections], student.masks, raising, is_followed)
     stepper = new_stepper(learner, train_set, config.training, done)
     probe = probe_inputs(labelled, device)
     return Pupil(student, Lane(stepper, train_set, terms), teach, needs, probe, match)

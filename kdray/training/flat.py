@@ -35,8 +35,6 @@ class FlatParameters:
         if self.vector.requires_grad:
             self.vector.grad = torch.zeros_like(self.vector)
             self._gradients = self._views(self.vector.grad)
-        # Rows of a view of the gradient outside of which it is 0; of others nothing is known.
-        self._touched: dict[int, Tensor] = {}
         self._rounded: Tensor | None = None
         self._read(self._weights)
 
@@ -53,48 +51,24 @@ class FlatParameters:
             add: Whether they are added to what is there: in float32, whatever format they have.
         """
         views, dense = [], []
-        for index, (view, p) in enumerate(zip(self._gradients, self._parameters, strict=True)):
-            rows = self._touched.pop(index, None)
-            if p.grad is not None and not p.grad.is_sparse:
+        for view, parameter in zip(self._gradients, self._parameters, strict=True):
+            if parameter.grad is not None:
                 views.append(view)
-                dense.append(p.grad)
-                continue
-            if not add:
-                _clear(view, rows)
-            if p.grad is not None:
-                self._add_rows(index, p.grad.coalesce(), rows, add)
-            elif add and rows is not None:
-                self._touched[index] = rows
+                dense.append(parameter.grad)
+            elif not add:
+                view.zero_()
         if dense:
             move = torch._foreach_add_ if add else torch._foreach_copy_
             move(views, dense)
         self.forget()
 
-    def _add_rows(self, index: int, gradient: Tensor, before: Tensor | None, add: bool) -> None:
-        self._gradients[index].add_(gradient)
-        rows = gradient.indices()[0]
-        if not add:
-            self._touched[index] = rows
-        elif before is not None:
-            self._touched[index] = torch.unique(torch.cat([before, rows]))
-
     def gradients(self) -> list[Tensor]:
-        """Returns what of the gradient is not known to be 0: the whole vector's, or copied rows."""
-        if not self._touched:
-            return [self.gradient]
-        views = enumerate(self._gradients)
-        return [v[self._touched[i]] if i in self._touched else v for i, v in views]
+        """Returns what of the gradient is not known to be 0."""
+        return [self.gradient]
 
     def scale(self, factor: Tensor) -> None:
         """Multiplies the gradient."""
-        if not self._touched:
-            self.gradient.mul_(factor)
-            return
-        for index, view in enumerate(self._gradients):
-            if (rows := self._touched.get(index)) is None:
-                view.mul_(factor)
-            else:
-                view[rows] = view[rows] * factor
+        self.gradient.mul_(factor)
 
     def forget(self) -> None:
         """Drops the parameters' gradients."""
@@ -146,10 +120,3 @@ class FlatParameters:
     def _read(self, tensors: Sequence[Tensor]) -> None:
         for parameter, tensor in zip(self._parameters, tensors, strict=True):
             parameter.data = tensor
-
-
-def _clear(view: Tensor, rows: Tensor | None) -> None:
-    if rows is None:
-        view.zero_()
-    else:
-        view.index_fill_(0, rows, 0.0)

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from kdray.config.sections import Training
 from kdray.training.flat import FlatParameters
+from kdray.training.lazy_rows import LazyRows, large_embeddings, table
 from kdray.training.optimizer import decays, make_optimizer, make_schedule
 from kdray.training.precision import autocast, resolve_precision
 
-# Rows of an embedding from which on a batch needs a small part of them.
-LARGE = 1024
 # Takes the stepper, the number of the step, from 0, and the number of all steps.
 BeforeStep = Callable[["Stepper", int, int], None]
 
@@ -32,12 +31,14 @@ class Learner:
         extra_modules: Trained along and then thrown away, such as projections.
         masks: By parameter name, 0 where a weight is pruned: it stays exactly 0.
         before_step: Called before each step; it may prune further.
+        is_followed: Whether it reads all weights each time.
     """
 
     model: nn.Module
     extra_modules: Sequence[nn.Module] = ()
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     before_step: BeforeStep = no_more
+    is_followed: bool = False
 
 
 class Stepper:
@@ -47,8 +48,8 @@ class Stepper:
         model: What is trained.
         device: Where it is.
         weights: The model's trainable parameters, without those of the extra modules.
-        flats: All of them and those of the extra modules: embeddings, the other matrices, and norms
-            and biases, which do not decay.
+        flats: All of them and those of the extra modules: each large embedding, the other
+            embeddings, the other matrices, and norms and biases, which do not decay.
         cast: What a forward pass runs under.
         optimizer: AdamW over all of them.
         options: How it is trained.
@@ -71,25 +72,39 @@ class Stepper:
         self.device = next(learner.model.parameters()).device
         self.weights = _trainable([learner.model])
         parameters = self.weights + _trainable(learner.extra_modules)
-        embedded = embedding_weights(learner.model)
+        self._dtype = resolve_precision(options.precision, self.device)
+        self.cast = autocast(self._dtype, self.device)
+        embedded, large = embedding_weights(learner.model), large_embeddings(learner.model)
+        tables = {id(table(shared)) for shared in large}
         others = [p for p in parameters if id(p) not in embedded]
         groups = {
-            "embeddings": [p for p in parameters if id(p) in embedded],
+            "embeddings": [p for p in parameters if id(p) in embedded - tables],
             "matrices": [p for p in others if decays(p)],
             "vectors": [p for p in others if not decays(p)],
         }
         flats = {kind: FlatParameters(group) for kind, group in groups.items() if group}
+        # A number that is none, which float16 recovers from, would stay in the other rows.
+        may_wait = self.device.type == "cpu" and self._dtype != torch.float16
+        words: list[FlatParameters] = [
+            LazyRows(shared)
+            if may_wait and not learner.is_followed
+            else FlatParameters([table(shared)])
+            for shared in large
+        ]
         frozen = [p for p in learner.model.parameters() if not p.requires_grad]
         unembedded = [p for p in frozen if id(p) not in embedded]
         self._frozen = [FlatParameters(unembedded)] if unembedded else []
-        self.flats = list(flats.values())
+        self._lazy = [flat for flat in words if isinstance(flat, LazyRows)]
+        self.flats = [*words, *flats.values()]
         trained = [flat for kind, flat in flats.items() if kind != "embeddings"]
         self._rounded = trained + self._frozen
         self._vectors = [flat.vector for flat in self.flats]
-        decaying = [(flat.vector, kind != "vectors") for kind, flat in flats.items()]
-        self.optimizer = make_optimizer(decaying, options)
-        self._dtype = resolve_precision(options.precision, self.device)
-        self.cast = autocast(self._dtype, self.device)
+        norms = flats.get("vectors")
+        self.optimizer = make_optimizer(
+            [(flat.vector, flat is not norms) for flat in self.flats], options
+        )
+        for rows in self._lazy:
+            rows.belong_to(self.optimizer)
         self.masks: dict[str, Tensor] = {}
         self._masked: dict[str, tuple[Tensor, Tensor]] = {}
         self._rounding = True
@@ -113,14 +128,13 @@ class Stepper:
         """Lets forward passes inside the block read bfloat16, if that is the precision.
 
         Embeddings stay in float32 and what they return is rounded: the gradient of a frequent token
-        is the sum of very many, which bfloat16 would lose. On a CPU that of a large one has the
-        rows of the batch's tokens alone.
+        is the sum of very many, which bfloat16 would lose. On a CPU the rows of a large one are
+        stepped when they are read.
         """
         embeddings = [one for one in self.model.modules() if isinstance(one, nn.Embedding)]
         with ExitStack() as stack:
-            # A number that is none, which float16 recovers from, would stay in the other rows.
-            if self.device.type == "cpu" and self._dtype != torch.float16:
-                stack.enter_context(sparse_gradients(embeddings))
+            for rows in self._lazy:
+                stack.enter_context(rows.reading())
             if self._dtype == torch.bfloat16:
                 for flat in self._rounded:
                     stack.enter_context(flat.read_as(self._dtype))
@@ -156,7 +170,10 @@ class Stepper:
             for moments in self.optimizer.state[flat.vector].values():
                 if moments.shape == flat.vector.shape:
                     flat.part(moments, parameter).mul_(mask)
-            self._masked[name] = (flat.part(flat.gradient, parameter), mask)
+            if isinstance(flat, LazyRows):
+                flat.mask = mask
+            else:
+                self._masked[name] = (flat.part(flat.gradient, parameter), mask)
 
     @contextmanager
     def reading_whole(self) -> Iterator[None]:
@@ -181,8 +198,12 @@ class Stepper:
         if self._masked:
             gradients, masks = zip(*self._masked.values(), strict=True)
             torch._foreach_mul_(gradients, masks)
+        for rows in self._lazy:
+            rows.mask_gradient()
         self._clip_gradient()
         self._scaler.step(self.optimizer)
+        for rows in self._lazy:
+            rows.step()
         self._scaler.update()
         self._schedule.step()
         for flat in self.flats:
@@ -197,6 +218,8 @@ class Stepper:
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns the tensors that steps change, themselves: weights, moments and buffers."""
+        for rows in self._lazy:
+            rows.settle()
         buffers = {
             f"buffer.{name}": tensor
             for name, tensor in self.model.state_dict(keep_vars=True).items()
@@ -250,23 +273,6 @@ def masked_parameters(
             parameter.mul_(placed)
         pairs.append((parameter, placed))
     return pairs
-
-
-@contextmanager
-def sparse_gradients(embeddings: Sequence[nn.Embedding]) -> Iterator[None]:
-    """Lets the gradients of large embeddings be sparse inside the block.
-
-    A batch has a few hundred tokens of the thousands; to write zeros for the others, and to copy
-    them, takes a tenth of a small student's step.
-    """
-    large = [one for one in embeddings if one.num_embeddings >= LARGE and not one.sparse]
-    for embedding in large:
-        embedding.sparse = True
-    try:
-        yield
-    finally:
-        for embedding in large:
-            embedding.sparse = False
 
 
 def embedding_weights(model: nn.Module) -> set[int]:

@@ -67,80 +67,13 @@ def test_frozen_parameters_have_no_gradient(layer: nn.Linear) -> None:
     assert FlatParameters([layer.weight.requires_grad_(False)]).vector.grad is None
 
 
-def rows_of(*rows: int) -> torch.Tensor:
-    """A gradient of ones in some rows of a matrix of 4 × 2: an embedding, 2 if twice."""
-    layer = nn.Embedding(4, 2, sparse=True)
-    torch.autograd.backward(layer(torch.tensor(rows)).sum())
-    assert layer.weight.grad is not None
-    return layer.weight.grad
-
-
-@pytest.fixture
-def table() -> tuple[nn.Parameter, FlatParameters]:
-    weight = nn.Parameter(torch.zeros(4, 2))
-    return weight, FlatParameters([weight, nn.Parameter(torch.zeros(1))])
-
-
-def gathered(table: tuple[nn.Parameter, FlatParameters], *, add: bool = False) -> list[float]:
-    weight, flat = table
-    flat.gather(add)
-    assert flat.vector.grad is not None
-    return flat.part(flat.vector.grad, weight)[:, 0].tolist()
-
-
-def test_of_a_sparse_gradient_the_rows_are_moved_and_those_of_the_batch_before_are_0(
-    table: tuple[nn.Parameter, FlatParameters],
-) -> None:
-    table[0].grad = rows_of(0, 2, 2)
-    assert gathered(table) == [1, 0, 2, 0]
-    table[0].grad = rows_of(3)
-    assert gathered(table) == [0, 0, 0, 1]
-    assert gathered(table) == [0, 0, 0, 0]
-
-
-def test_sparse_and_dense_gradients_add_up_and_take_turns(
-    table: tuple[nn.Parameter, FlatParameters],
-) -> None:
-    table[0].grad = rows_of(0, 2)
-    gathered(table)
-    table[0].grad = rows_of(2, 3)
-    assert gathered(table, add=True) == [1, 0, 2, 1]
-    table[0].grad = torch.ones(4, 2)
-    assert gathered(table, add=True) == [2, 1, 3, 2]
-    table[0].grad = rows_of(1)
-    assert gathered(table) == [0, 1, 0, 0]
-    table[0].grad = torch.ones(4, 2)
-    assert gathered(table) == [1, 1, 1, 1]
-    table[0].grad = rows_of(1)
-    assert gathered(table, add=True) == [1, 2, 1, 1]
-    table[0].grad = rows_of(0)
-    assert gathered(table) == [1, 0, 0, 0]
-
-
-def test_a_sparse_gradient_is_measured_and_scaled_as_a_dense_one(
-    table: tuple[nn.Parameter, FlatParameters],
-) -> None:
-    weight, flat = table
-    weight.grad = rows_of(0, 2)
-    gathered(table)
-    weight.grad = rows_of(2)
-    gathered(table, add=True)
-    squares = sum(float(part.square().sum()) for part in flat.gradients())
-    assert squares == 2 * (1 + 4)
-    flat.scale(torch.tensor(0.5))
-    assert gathered(table, add=True) == [0.5, 0, 1, 0]
-
-
-def test_one_parameter_without_a_gradient_does_not_take_the_vector_apart(
-    table: tuple[nn.Parameter, FlatParameters],
-) -> None:
-    table[0].grad = torch.ones(4, 2)
-    gathered(table)
-    assert [part.shape for part in table[1].gradients()] == [(9,)]
-
-
-def test_rows_are_known_while_others_are_added(table: tuple[nn.Parameter, FlatParameters]) -> None:
-    table[0].grad = rows_of(1)
-    gathered(table)
-    assert gathered(table, add=True) == [0, 1, 0, 0]
-    assert [part.shape for part in table[1].gradients()] == [(1, 2), (1,)]
+def test_the_gradients_of_several_parts_of_a_batch_add_up(layer: nn.Linear) -> None:
+    flat = FlatParameters([layer.weight])
+    for add in (False, True):
+        layer.weight.grad = torch.ones_like(layer.weight)
+        flat.gather(add)
+    assert flat.gradient.unique().tolist() == [2]
+    flat.gather(add=True)  # nothing more
+    assert flat.gradient.unique().tolist() == [2]
+    flat.gather()
+    assert not flat.gradient.any()

@@ -18,8 +18,11 @@ from kdray.training.flat import FlatParameters
 
 # Rows of an embedding from which on a batch needs a small part of them.
 LARGE = 1024
-# What is kept of each row: of the steps that it missed, see `LazyRows`.
-_SHRUNK, _MOVED, _LAST, _MISSED, _ROOT = range(5)
+# Steps that there is room for at first.
+_FEW = 256
+# What is kept for each step that rows may be at, see `LazyRows`: P, Q, (β₁ / √β₂)ᵗ⁻ˢ, β₁ᵗ⁻ˢ, β₂ᵗ⁻ˢ
+# and ε √(1 − β₂ˢ).
+_SHRUNK, _MOVED, _LAST, _FIRST, _SECOND, _EPS = range(6)
 
 
 class LazyRows(FlatParameters):
@@ -32,8 +35,9 @@ class LazyRows(FlatParameters):
 
         P = Πⱼ dⱼ,   Q = Σⱼ ηⱼ √(1 − β₂ʲ) / (1 − β₁ʲ) · (β₁ / √β₂)ʲ⁻ˢ · Πᵢ₌ⱼ₊₁ dᵢ,   dⱼ = 1 − ηⱼ λ
 
-    with the learning rate η and the weight decay λ; P and Q are kept of each row. Only the ε of the
-    steps between shrinks with √v here, which a row feels whose gradients are about as small as ε.
+    with the learning rate η and the weight decay λ; P and Q are the same for all rows of a step s.
+    Only the ε of the steps between shrinks with √v here, which a row feels whose gradients are
+    about as small as ε.
 
     References:
         Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
@@ -50,29 +54,36 @@ class LazyRows(FlatParameters):
 
     def __init__(self, embeddings: list[nn.Embedding]) -> None:
         super().__init__([table(embeddings)])
-        self.vector.grad, self._gradients = None, []
+        self._gradients = []
+        # Weights and both moments, so that a row of all is one place.
+        self._all = torch.stack([self.vector.detach()] + [torch.zeros_like(self.vector)] * 2)
+        self.vector = nn.Parameter(self._all[0])
+        self._weights = self._views(self.vector.detach())
+        self._read(self._weights)
         self.mask: Tensor | None = None
         self._embeddings, self._shape = embeddings, embeddings[0].weight.shape
-        self._behind = torch.zeros(5, len(embeddings[0].weight))
-        self._is_behind = False
-        self._rows = torch.zeros(0, dtype=torch.int64)
+        self._steps = torch.zeros(6, _FEW)  # that rows may be at, since all were up to date
+        self._at = torch.zeros(self._shape[0], dtype=torch.int64)  # which of them a row is at
+        self._now = 0
+        self._rows = self._at[:0]
         self._values = self.vector.new_zeros(0, self._shape[1])
         self._group: dict[str, Any] = {}
         self._state: dict[str, Tensor] = {}
 
     def belong_to(self, optimizer: torch.optim.AdamW) -> None:
-        """Takes the settings and the moments of an optimizer that has the vector."""
+        """Takes the settings of an optimizer that has the vector, and keeps its moments."""
         groups = optimizer.param_groups
         self._group = next(one for one in groups if one["params"][0] is self.vector)
         self._state = optimizer.state[self.vector]
+        self._state["exp_avg"], self._state["exp_avg_sq"] = self._all[1], self._all[2]
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Lets forward passes inside the block read rows that are up to date, and sets the rest so.
+        """Lets forward passes inside the block read rows that are up to date; at its end all are.
 
         The gradients are sparse inside the block.
         """
-        self._behind.copy_(self._nothing_missed())
+        self._begin()
         before = [embedding.sparse for embedding in self._embeddings]
         hooks = [one.register_forward_pre_hook(self._read_rows) for one in self._embeddings]
         for embedding in self._embeddings:
@@ -85,31 +96,46 @@ class LazyRows(FlatParameters):
                 hook.remove()
             self.settle()
 
+    def _begin(self) -> None:
+        """Notes that all rows are up to date."""
+        self._now = 0
+        self._at.zero_()
+        self._steps[:, 0] = self._nothing_missed()
+
+    def _nothing_missed(self) -> Tensor:
+        """Returns what is kept for the present step."""
+        step = int(self._state["step"])
+        # Before the first step moments are 0, and 0 / ε is 0.
+        root = math.sqrt(1 - self._group["betas"][1] ** step) if step else 1.0
+        return torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, self._group["eps"] * root])
+
     def _read_rows(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self._is_behind:
-            self._catch_up(torch.unique(inputs[0]))
+        if self._now:
+            rows = torch.unique(inputs[0])
+            self._put(rows, self._caught_up(self._select(rows), self._at[rows]))
 
     def settle(self) -> None:
         """Sets all rows up to date."""
-        if self._is_behind:
-            self._catch_up(None)
-            self._is_behind = False
+        if self._now:
+            self._caught_up(self._all.view(3, *self._shape), self._at)
+            self._begin()
 
-    def _catch_up(self, rows: Tensor | None) -> None:
-        behind = self._behind if rows is None else self._behind.index_select(1, rows)
-        tensors = self._matrices()
-        weight, first, second = tensors if rows is None else _select(tensors, rows)
-        kept = behind.unsqueeze(2)
-        (beta1, beta2), eps = self._group["betas"], self._group["eps"]
-        pace = second.sqrt().addcmul_(kept[_ROOT], torch.tensor(eps))
-        weight.mul_(kept[_SHRUNK]).sub_((first / pace).mul_(kept[_MOVED]))
-        first.mul_(beta1 ** kept[_MISSED])
-        second.mul_(beta2 ** kept[_MISSED])
-        if rows is None:
-            self._behind.copy_(self._nothing_missed())
-        else:
-            _put(tensors, rows, (weight, first, second))
-            self._are_up_to_date(rows)
+    def _caught_up(self, rows: Tensor, at: Tensor) -> Tensor:
+        """Moves weights and moments, (3, rows, width), of these steps to the present one."""
+        missed = self._steps.index_select(1, at).unsqueeze(2)
+        weight, first, second = rows
+        pace = second.sqrt().add_(missed[_EPS])
+        weight.mul_(missed[_SHRUNK]).sub_(torch.div(first, pace, out=pace).mul_(missed[_MOVED]))
+        rows[1:].mul_(missed[_FIRST : _SECOND + 1])
+        return rows
+
+    def _select(self, rows: Tensor) -> Tensor:
+        return self._all.view(3, *self._shape).index_select(1, rows)
+
+    def _put(self, rows: Tensor, values: Tensor) -> None:
+        """Takes weights and moments, (3, rows, width), that are up to date."""
+        self._all.view(3, *self._shape).index_copy_(1, rows, values)
+        self._at.index_fill_(0, rows, self._now)
 
     def gather(self, add: bool = False) -> None:
         """Takes the rows of the parameter's gradient that are not 0.
@@ -152,35 +178,26 @@ class LazyRows(FlatParameters):
         beta1, beta2 = self._group["betas"]
         shrinking = 1 - rate * self._group["weight_decay"]
         pace, root = rate / (1 - beta1**step), math.sqrt(1 - beta2**step)
-        self._behind[_LAST].mul_(beta1 / math.sqrt(beta2))
-        self._behind[_MOVED].mul_(shrinking).add_(self._behind[_LAST], alpha=pace * root)
-        self._behind[_SHRUNK].mul_(shrinking)
-        self._behind[_MISSED].add_(1)
-        self._is_behind = True
+        last = beta1 / math.sqrt(beta2)
+        self._miss(torch.tensor([shrinking, shrinking, last, beta1, beta2, 1.0]), pace * root)
         if not len(self._rows):
             return
-        tensors, gradient = self._matrices(), self._values
-        weight, first, second = _select(tensors, self._rows)
+        rows, gradient = self._select(self._rows), self._values
+        weight, first, second = rows
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         deviation = second.sqrt().div_(root).add_(self._group["eps"])
         weight.mul_(shrinking).addcdiv_(first, deviation, value=-pace)
-        _put(tensors, self._rows, (weight, first, second))
-        self._are_up_to_date(self._rows)
+        self._put(self._rows, rows)
 
-    def _are_up_to_date(self, rows: Tensor) -> None:
-        self._behind.index_copy_(1, rows, self._nothing_missed().expand(-1, len(rows)))
-
-    def _nothing_missed(self) -> Tensor:
-        """Returns what is kept of a row that is at the present step."""
-        step = int(self._state["step"])
-        root = math.sqrt(1 - self._group["betas"][1] ** step) if step else 1.0
-        return torch.tensor([1.0, 0.0, 1.0, 0.0, root]).unsqueeze(1)
-
-    def _matrices(self) -> tuple[Tensor, Tensor, Tensor]:
-        vectors = self.vector.detach(), self._state["exp_avg"], self._state["exp_avg_sq"]
-        weight, first, second = (vector.view(self._shape) for vector in vectors)
-        return weight, first, second
+    def _miss(self, factors: Tensor, move: float) -> None:
+        """Notes for rows of all steps so far that they miss another one."""
+        self._now += 1
+        if self._now == self._steps.shape[1]:
+            self._steps = torch.cat([self._steps, torch.zeros_like(self._steps)], 1)
+        steps = self._steps[:, : self._now].mul_(factors.unsqueeze(1))
+        steps[_MOVED].add_(steps[_LAST], alpha=move)
+        self._steps[:, self._now] = self._nothing_missed()
 
     @contextmanager
     def read_whole(self) -> Iterator[None]:
@@ -206,12 +223,3 @@ def large_embeddings(model: nn.Module) -> list[list[nn.Embedding]]:
 def table(shared: list[nn.Embedding]) -> nn.Parameter:
     """Returns the weight of embeddings that share it."""
     return shared[0].get_parameter("weight")
-
-
-def _select(tensors: tuple[Tensor, ...], rows: Tensor) -> list[Tensor]:
-    return [tensor.index_select(0, rows) for tensor in tensors]
-
-
-def _put(tensors: tuple[Tensor, ...], rows: Tensor, values: tuple[Tensor, ...]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.index_copy_(0, rows, value)

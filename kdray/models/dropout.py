@@ -6,6 +6,7 @@ four values.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,16 @@ def dropout_factors(like: Tensor, p: float) -> Tensor:
     levels = draws.view(torch.int16)[:count].view(like.shape)
     last = dropped - _LEVELS // 2 - 1
     kept = levels.clamp_(last, last + 1).sub_(last)  # a comparison takes longer than both
-    factor = torch.tensor(_LEVELS / (_LEVELS - dropped), dtype=like.dtype)
+    factor = _LEVELS / (_LEVELS - dropped)
     if like.element_size() == kept.element_size():
-        return kept.mul_(factor.view(torch.int16)).view(like.dtype)
+        return kept.mul_(_bits(factor, like.dtype)).view(like.dtype)
     return kept.to(like.dtype).mul_(factor)
+
+
+@cache
+def _bits(number: float, dtype: torch.dtype) -> int:
+    """Returns how a format of two bytes writes a number, read as an integer."""
+    return int(torch.tensor(number, dtype=dtype).view(torch.int16))
 
 
 class FastDropout(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ def fused_layers(model: nn.Module) -> Iterator[None]:
     known = [module for module in model.modules() if _is_known(module)]
     layers = known if next(model.parameters()).device.type == "cpu" else []
     for layer in layers:
-        layer.forward = partial(_forward, layer, layer.forward, list(layer.modules())[1:])
+        layer.forward = partial(_forward, Fused.of(layer), layer.forward)
     try:
         yield
     finally:
@@ -48,39 +49,63 @@ def _is_known(module: Any) -> bool:
     return plain and all(p.requires_grad for p in module.parameters())
 
 
+@dataclass(frozen=True)
+class Fused:
+    """A layer, and what is looked up in it once, not at each step."""
+
+    layer: Any
+    attention: Any
+    output: nn.Module
+    inside: tuple[nn.Module, ...]
+    weights: tuple[Tensor, ...]
+    settings: tuple[Settings, Settings]
+
+    @classmethod
+    def of(cls, layer: Any) -> "Fused":
+        """Looks a layer up; its settings are those of the whole, and cut to the first position."""
+        own, output = layer.attention.self, layer.attention.output
+        inside = tuple(layer.modules())[1:]
+        settings = (_settings(layer, False), _settings(layer, True))
+        return cls(layer, own, output, inside, tuple(_weights(layer)), settings)
+
+    def is_possible(self, is_cut: bool) -> bool:
+        """Returns whether the layer trains, as a whole, and nobody listens inside."""
+        return (
+            self.layer.training
+            and torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and self.attention.config._attn_implementation == READABLE
+            and all(
+                _is_unheard(one, one is self.attention, is_cut and one is self.output)
+                for one in self.inside
+            )
+        )
+
+
 def _forward(
-    layer: Any,
+    fused: Fused,
     plain: Callable[..., Tensor],
-    inside: list[nn.Module],
     hidden_states: Tensor,
     attention_mask: Tensor | None = None,
     *others: Any,
     **settings: Any,
 ) -> Tensor:
     """Returns what a layer does, fused where that is possible."""
-    own, output = layer.attention.self, layer.attention.output
-    first = keep_first in output._forward_pre_hooks.values()
-    possible = (
-        layer.training
-        and torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and own.config._attn_implementation == READABLE
-        and all(_is_unheard(module, own, first and module is output) for module in inside)
-    )
-    if not possible:
+    is_cut = keep_first in fused.output._forward_pre_hooks.values()
+    if not fused.is_possible(is_cut):
         return plain(hidden_states, attention_mask, *others, **settings)
     found: tuple[Tensor, Tensor]
     found = FusedLayer.apply(  # type: ignore[no-untyped-call]  # torch has no types for it
-        hidden_states, attention_mask, _settings(layer, first), *_weights(layer)
+        hidden_states, attention_mask, fused.settings[is_cut], *fused.weights
     )
-    for record in own._forward_hooks.values():
-        record(own, (hidden_states,), (None, found[1]))
+    for record in fused.attention._forward_hooks.values():
+        record(fused.attention, (hidden_states,), (None, found[1]))
     return found[0]
 
 
-def _is_unheard(module: nn.Module, attention: nn.Module, is_cut: bool) -> bool:
+def _is_unheard(module: nn.Module, may_record: bool, is_cut: bool) -> bool:
     heard = len(module._forward_hooks)
-    if heard and module is attention:
+    if heard and may_record:
         heard -= sum(hook.__module__ == _RECORDING for hook in module._forward_hooks.values())
     return not heard and len(module._forward_pre_hooks) == int(is_cut)
 

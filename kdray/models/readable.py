@@ -23,16 +23,28 @@ PLAIN = ("bert", "roberta", "xlm_roberta", "camembert", "electra", "distilbert",
 def register() -> None:
     """Makes the attention known to transformers under its name; again does nothing."""
     from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import eager_mask
 
     AttentionInterface.register(READABLE, _attend)
-    AttentionMaskInterface.register(READABLE, eager_mask)
+    AttentionMaskInterface.register(READABLE, _mask)
 
 
 def is_plain(module: object) -> bool:
     """Returns whether a module belongs to a family whose attention is `attend`."""
     parts = type(module).__module__.split(".")
     return len(parts) > 1 and parts[-2] in PLAIN
+
+
+def _mask(**described: Any) -> Tensor | None:
+    """Returns what is added to scores; of padding alone one row an example, not one a position."""
+    from transformers.masking_utils import bidirectional_mask_function, eager_mask
+
+    real = described["attention_mask"]
+    if real is None or described["mask_function"] is not bidirectional_mask_function:
+        mask: Tensor | None = eager_mask(**described)
+        return mask
+    dtype = described["dtype"]
+    zero = torch.zeros((), dtype=dtype, device=real.device)
+    return torch.where(real[:, None, None, :], zero, torch.finfo(dtype).min)
 
 
 def _attend(module: nn.Module, *inputs: Tensor | None, **settings: Any) -> tuple[Tensor, Tensor]:

@@ -76,6 +76,7 @@ class LazyRows(FlatParameters):
         self._group = next(one for one in groups if one["params"][0] is self.vector)
         self._state = optimizer.state[self.vector]
         self._state["exp_avg"], self._state["exp_avg_sq"] = self._all[1], self._all[2]
+        self._begin()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -83,6 +84,7 @@ class LazyRows(FlatParameters):
 
         The gradients are sparse inside the block.
         """
+        self.settle()
         self._begin()
         before = [embedding.sparse for embedding in self._embeddings]
         hooks = [one.register_forward_pre_hook(self._read_rows) for one in self._embeddings]

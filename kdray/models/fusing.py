@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kdray.models.first_position import keep_first
 from kdray.models.fused_attention import Head
 from kdray.models.fused_layer import FusedLayer, Settings
-from kdray.models.readable import READABLE
+from kdray.models.readable import READABLE, is_plain
 
 # Their layers are the same, but for their names.
 _FAMILIES = ("bert", "roberta", "xlm_roberta", "camembert", "electra")
@@ -41,8 +41,7 @@ def fused_layers(model: nn.Module) -> Iterator[None]:
 
 def _is_known(module: Any) -> bool:
     """Returns whether a module is a layer that `FusedLayer` can stand for."""
-    parts = type(module).__module__.split(".")
-    if len(parts) < 2 or parts[-2] not in _FAMILIES or not type(module).__name__.endswith("Layer"):
+    if not is_plain(module, _FAMILIES) or not type(module).__name__.endswith("Layer"):
         return False
     activation = type(module.intermediate.intermediate_act_fn).__name__
     plain = not module.is_decoder and activation == "GELUActivation"

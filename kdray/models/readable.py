@@ -8,6 +8,7 @@ knows no dropout.
 """
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -28,10 +29,15 @@ def register() -> None:
     AttentionMaskInterface.register(READABLE, _mask)
 
 
-def is_plain(module: object) -> bool:
-    """Returns whether a module belongs to a family whose attention is `attend`."""
+def is_plain(module: object, families: Collection[str] = PLAIN) -> bool:
+    """Returns whether a module belongs to a family whose attention is `attend`, or to one of some.
+
+    Args:
+        module: Of transformers, or any other.
+        families: As transformers names them.
+    """
     parts = type(module).__module__.split(".")
-    return len(parts) > 1 and parts[-2] in PLAIN
+    return len(parts) > 1 and parts[-2] in families
 
 
 def _mask(**described: Any) -> Tensor | None:

@@ -35,12 +35,13 @@ class FlatParameters:
         if self.vector.requires_grad:
             self.vector.grad = torch.zeros_like(self.vector)
             self._gradients = self._views(self.vector.grad)
+        self._masks: dict[int, Tensor] = {}  # by place among the parameters
         self._rounded: Tensor | None = None
         self._read(self._weights)
 
     @property
     def gradient(self) -> Tensor:
-        """That of the vector; only of trainable parameters."""
+        """That of the vector, or all of it that is not 0; only of trainable parameters."""
         assert self.vector.grad is not None, "made with the vector"
         return self.vector.grad
 
@@ -62,9 +63,16 @@ class FlatParameters:
             move(views, dense)
         self.forget()
 
-    def gradients(self) -> list[Tensor]:
-        """Returns what of the gradient is not known to be 0."""
-        return [self.gradient]
+    def prune(self, parameter: nn.Parameter, mask: Tensor) -> None:
+        """Sets from now on a parameter's gradient to 0 where its mask is 0; see `mask_gradient`."""
+        index = next(i for i, own in enumerate(self._parameters) if own is parameter)
+        self._masks[index] = mask
+
+    def mask_gradient(self) -> None:
+        """Sets the gradient to 0 where a weight is pruned."""
+        if self._masks:
+            views = [self._gradients[index] for index in self._masks]
+            torch._foreach_mul_(views, list(self._masks.values()))
 
     def scale(self, factor: Tensor) -> None:
         """Multiplies the gradient."""

@@ -47,9 +47,6 @@ class LazyRows(FlatParameters):
 
     Args:
         embeddings: One or more that share a weight, on a CPU.
-
-    Attributes:
-        mask: 0 where a weight is pruned; None if none is.
     """
 
     def __init__(self, embeddings: list[nn.Embedding]) -> None:
@@ -60,7 +57,6 @@ class LazyRows(FlatParameters):
         self.vector = nn.Parameter(self._all[0])
         self._weights = self._views(self.vector.detach())
         self._read(self._weights)
-        self.mask: Tensor | None = None
         self._embeddings, self._shape = embeddings, embeddings[0].weight.shape
         self._steps = torch.zeros(6, _FEW)  # that rows may be at, since all were up to date
         self._at = torch.zeros(self._shape[0], dtype=torch.int64)  # which of them a row is at
@@ -160,18 +156,15 @@ class LazyRows(FlatParameters):
         self._rows, self._values = rows, values
         self.forget()
 
-    def gradients(self) -> list[Tensor]:
-        """Returns what of the gradient is not known to be 0."""
-        return [self._values]
+    @property
+    def gradient(self) -> Tensor:
+        """Its rows that are not 0."""
+        return self._values
 
     def mask_gradient(self) -> None:
         """Sets the gradient to 0 where a weight is pruned."""
-        if self.mask is not None:
-            self._values.mul_(self.mask.index_select(0, self._rows))
-
-    def scale(self, factor: Tensor) -> None:
-        """Multiplies the gradient."""
-        self._values.mul_(factor)
+        for mask in self._masks.values():
+            self._values.mul_(mask.index_select(0, self._rows))
 
     def step(self) -> None:
         """Moves the rows that have a gradient as AdamW does, and notes what the others miss."""

@@ -74,28 +74,20 @@ class Stepper:
         parameters = self.weights + _trainable(learner.extra_modules)
         self._dtype = resolve_precision(options.precision, self.device)
         self.cast = autocast(self._dtype, self.device)
-        embedded, large = embedding_weights(learner.model), large_embeddings(learner.model)
-        tables = {id(table(shared)) for shared in large}
-        others = [p for p in parameters if id(p) not in embedded]
-        groups = {
-            "embeddings": [p for p in parameters if id(p) in embedded - tables],
-            "matrices": [p for p in others if decays(p)],
-            "vectors": [p for p in others if not decays(p)],
-        }
-        flats = {kind: FlatParameters(group) for kind, group in groups.items() if group}
         # A number that is none, which float16 recovers from, would stay in the other rows.
         may_wait = self.device.type == "cpu" and self._dtype != torch.float16
-        words: list[FlatParameters] = [
-            LazyRows(shared)
-            if may_wait and not learner.is_followed
-            else FlatParameters([table(shared)])
-            for shared in large
-        ]
+        large = large_embeddings(learner.model)
+        self._lazy = (
+            [LazyRows(one) for one in large] if may_wait and not learner.is_followed else []
+        )
+        steady = [] if self._lazy else [FlatParameters([table(one)]) for one in large]
+        groups = _groups(learner.model, parameters)
+        flats = {kind: FlatParameters(group) for kind, group in groups.items() if group}
+        embedded = embedding_weights(learner.model)
         frozen = [p for p in learner.model.parameters() if not p.requires_grad]
         unembedded = [p for p in frozen if id(p) not in embedded]
         self._frozen = [FlatParameters(unembedded)] if unembedded else []
-        self._lazy = [flat for flat in words if isinstance(flat, LazyRows)]
-        self.flats = [*words, *flats.values()]
+        self.flats = [*self._lazy, *steady, *flats.values()]
         trained = [flat for kind, flat in flats.items() if kind != "embeddings"]
         self._rounded = trained + self._frozen
         self._vectors = [flat.vector for flat in self.flats]
@@ -106,7 +98,6 @@ class Stepper:
         for rows in self._lazy:
             rows.belong_to(self.optimizer)
         self.masks: dict[str, Tensor] = {}
-        self._masked: dict[str, tuple[Tensor, Tensor]] = {}
         self._rounding = True
         self._schedule = make_schedule(self.optimizer, options.warmup_ratio, steps, done)
         half = self._dtype == torch.float16
@@ -163,17 +154,14 @@ class Stepper:
         with self.reading_whole():
             pruned = masked_parameters(self.model, masks)
         self.masks |= {name: mask for name, (_, mask) in zip(masks, pruned, strict=True)}
-        for name, (parameter, mask) in zip(masks, pruned, strict=True):
+        for parameter, mask in pruned:
             if not parameter.requires_grad:
                 continue
             flat = next(flat for flat in self.flats if parameter in flat)
             for moments in self.optimizer.state[flat.vector].values():
                 if moments.shape == flat.vector.shape:
                     flat.part(moments, parameter).mul_(mask)
-            if isinstance(flat, LazyRows):
-                flat.mask = mask
-            else:
-                self._masked[name] = (flat.part(flat.gradient, parameter), mask)
+            flat.prune(parameter, mask)
 
     @contextmanager
     def reading_whole(self) -> Iterator[None]:
@@ -195,11 +183,8 @@ class Stepper:
     def step(self) -> None:
         """Moves the parameters against the gradient."""
         self._scaler.unscale_(self.optimizer)
-        if self._masked:
-            gradients, masks = zip(*self._masked.values(), strict=True)
-            torch._foreach_mul_(gradients, masks)
-        for rows in self._lazy:
-            rows.mask_gradient()
+        for flat in self.flats:
+            flat.mask_gradient()
         self._clip_gradient()
         self._scaler.step(self.optimizer)
         for rows in self._lazy:
@@ -211,7 +196,7 @@ class Stepper:
 
     def _clip_gradient(self) -> None:
         """Shortens the gradient to `gradient_clip` as `torch.nn.utils.clip_grad_norm_` does."""
-        parts = [part for flat in self.flats for part in flat.gradients()]
+        parts = [flat.gradient for flat in self.flats]
         factor = self.options.gradient_clip / (nn.utils.get_total_norm(parts) + 1e-6)
         for flat in self.flats:
             flat.scale(factor.clamp(max=1.0))
@@ -273,6 +258,18 @@ def masked_parameters(
             parameter.mul_(placed)
         pairs.append((parameter, placed))
     return pairs
+
+
+def _groups(model: nn.Module, parameters: Sequence[nn.Parameter]) -> dict[str, list[nn.Parameter]]:
+    """Returns the parameters that share a vector; a large embedding has one of its own."""
+    embedded = embedding_weights(model)
+    large = {id(table(shared)) for shared in large_embeddings(model)}
+    others = [p for p in parameters if id(p) not in embedded]
+    return {
+        "embeddings": [p for p in parameters if id(p) in embedded - large],
+        "matrices": [p for p in others if decays(p)],
+        "vectors": [p for p in others if not decays(p)],
+    }
 
 
 def embedding_weights(model: nn.Module) -> set[int]:

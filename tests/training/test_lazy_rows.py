@@ -122,28 +122,27 @@ def test_gradients_of_several_parts_of_a_batch_add_up(both: Both) -> None:
         for index, ids in enumerate(([1, 2], [2, 3, 3])):
             torch.autograd.backward(both.layer(torch.tensor(ids)).sum())
             both.lazy.gather(add=index > 0)
-        (values,) = both.lazy.gradients()
-        assert values[:, 0].tolist() == [1, 2, 2]
+        assert both.lazy.gradient[:, 0].tolist() == [1, 2, 2]
         both.lazy.scale(torch.tensor(0.5))
-        assert both.lazy.gradients()[0][:, 0].tolist() == [0.5, 1, 1]
+        assert both.lazy.gradient[:, 0].tolist() == [0.5, 1, 1]
         both.lazy.gather(add=True)  # nothing more
-        assert len(both.lazy.gradients()[0]) == 3
+        assert len(both.lazy.gradient) == 3
         both.lazy.gather()
-        assert len(both.lazy.gradients()[0]) == 0
+        assert len(both.lazy.gradient) == 0
 
 
 def test_a_dense_gradient_is_taken_as_well(both: Both) -> None:
     both.layer.weight.grad = torch.zeros(ROWS, WIDTH)
     both.layer.weight.grad[7] = 2.0
     both.lazy.gather()
-    assert both.lazy.gradients()[0].tolist() == [[2.0] * WIDTH]
+    assert both.lazy.gradient.tolist() == [[2.0] * WIDTH]
 
 
 def test_pruned_weights_stay_0(both: Both) -> None:
     mask = torch.ones(ROWS, WIDTH)
     mask[:, 1] = 0
     both.layer.weight.data.mul_(mask)
-    both.lazy.mask = mask
+    both.lazy.prune(both.layer.get_parameter("weight"), mask)
     with both.lazy.reading():
         for ids in draws(5):
             torch.autograd.backward(both.layer(ids).cos().sum() + both.layer(ids).sum())

@@ -204,7 +204,7 @@ def test_in_float16_gradients_are_dense_for_one_that_is_no_number_would_stay():
 
 
 def parts(stepper):
-    return [part for flat in stepper.flats for part in flat.gradients()]
+    return [flat.gradient for flat in stepper.flats]
 
 
 def test_the_gradient_is_clipped_as_torch_clips_it():
